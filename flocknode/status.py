@@ -1,0 +1,78 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+What the node is doing, as frozen values: the log, the C{flocknode} command and
+the console all read these and nothing else.  They never hold a secret, and
+never say who made a change.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen
+class BoxStatus:
+    """
+    @ivar state: C{"starting"}, C{"scanning"}, C{"in sync"}, C{"receiving"},
+        C{"offline"} or C{"error"}.
+    @ivar reason: one sentence when offline or in error, else empty.
+    @ivar files: files and symlinks held; C{size} their bytes.
+    @ivar needed: files still to be received or placed; C{needed_bytes} of them.
+    @ivar conflicts: names of conflict siblings that are there now.
+    @ivar problems: (path as text, one sentence) of what cannot be read or
+        placed, at most 100.
+    @ivar scanned: entries looked at by the scan that is going on.
+    """
+
+    name: str
+    path: str
+    state: str = "starting"
+    reason: str = ""
+    files: int = 0
+    size: int = 0
+    needed: int = 0
+    needed_bytes: int = 0
+    conflicts: tuple[str, ...] = ()
+    problems: tuple[tuple[str, str], ...] = ()
+    scanned: int = 0
+
+
+@attrs.frozen
+class MemberStatus:
+    """
+    @ivar address: where this node reaches it.
+    @ivar id: the member id, hexadecimal.
+    @ivar lacking: bytes held complete here that it does not show complete.
+    """
+
+    address: str
+    id: str
+    alive: bool
+    lacking: int = 0
+
+
+@attrs.frozen
+class NodeStatus:
+    """
+    @ivar crowd: members alive, this node included: among how many a change
+        hides.
+    @ivar code: Flock status code shown in the heartbeats.
+    @ivar round_id: 0 when no round is on.
+    @ivar rate: bytes per second and link in force.
+    @ivar filled: share (0 to 1) of frames sent that carried something.
+    @ivar lateness_ms: mean and worst lateness of emission.
+    @ivar last_error: one sentence, or empty.
+    """
+
+    version: str
+    members: tuple[MemberStatus, ...] = ()
+    boxes: tuple[BoxStatus, ...] = ()
+    crowd: int = 1
+    code: int = 100
+    round_id: int = 0
+    rate: int = 0
+    rounds: int = 0
+    unfinished: int = 0
+    filled: float = 0.0
+    lateness_ms: tuple[float, float] = (0.0, 0.0)
+    last_error: str = ""
