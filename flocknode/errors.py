@@ -27,3 +27,7 @@ class PathError(ProtocolError):
 
 class BoxError(FlocknodeError):
     """A box cannot be used: its folder, marker, index or file system says no."""
+
+
+class WireError(FlocknodeError):
+    """The wire process cannot go on: an address or a lock is taken, a key is bad."""

@@ -61,6 +61,8 @@ class NodeStatus:
     @ivar rate: bytes per second and link in force.
     @ivar filled: share (0 to 1) of frames sent that carried something.
     @ivar lateness_ms: mean and worst lateness of emission.
+    @ivar content_sent: bytes of content sent in pieces since the start, and
+        C{content_received}.
     @ivar last_error: one sentence, or empty.
     """
 
@@ -75,4 +77,6 @@ class NodeStatus:
     unfinished: int = 0
     filled: float = 0.0
     lateness_ms: tuple[float, float] = (0.0, 0.0)
+    content_sent: int = 0
+    content_received: int = 0
     last_error: str = ""

@@ -13,7 +13,8 @@ All are frozen; none does I/O.
 from __future__ import annotations
 
 import enum
-from typing import NewType, Protocol, Sequence
+from collections.abc import Sequence
+from typing import NewType, Protocol
 
 import attrs
 

@@ -1,0 +1,315 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+The mind of a box: what was seen in the folder and what others announce goes
+in; what is announced, needed and placed comes out.
+
+Synchronous; one thread at a time.  Whatever has to be told is collected, see
+L{BoxEngine.take_events}, always after the commit that it rests on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from random import Random
+
+import attrs
+
+from flocknode.box.changes import LocalChanges
+from flocknode.box.content import block_size_for
+from flocknode.box.draft import Draft
+from flocknode.box.events import Events
+from flocknode.box.incoming import check_entry
+from flocknode.box.index import Index
+from flocknode.box.ledger import Ledger
+from flocknode.box.observe import Sighting
+from flocknode.box.planner import Planner
+from flocknode.box.reconcile import join_delta
+from flocknode.box.rows import pack_shown, shown
+from flocknode.box.settings import BoxSettings
+from flocknode.box.site import Site
+from flocknode.box.values import Entry, Hash, Holder, Path, VersionId
+from flocknode.errors import ProtocolError
+
+_ENTRY_SIZE = 32
+_HEAD_SIZE = 96
+_SUPERSEDED_SIZE = 24
+# Bytes of a record, about: of an entry without its path, of a head, of the id
+# of a superseded version.
+
+
+@attrs.frozen
+class Snapshot:
+    """
+    What the engine knows in numbers, for whoever may not wait for it.
+
+    @ivar lacking: by holder; C{lacking_all} of one that has shown nothing.
+    @ivar stored: (their index id, number) by holder.
+    @ivar acknowledged: number by holder.
+    """
+
+    index_id: int = 0
+    highest: int = 0
+    new_total: int = 0
+    digest: bytes = bytes(16)
+    lacking: dict[Holder, int] = attrs.field(factory=dict)
+    lacking_all: int = 0
+    stored: dict[Holder, tuple[int, int]] = attrs.field(factory=dict)
+    acknowledged: dict[Holder, int] = attrs.field(factory=dict)
+    files: int = 0
+    size: int = 0
+    needed: int = 0
+    needed_bytes: int = 0
+    withheld: bool = False
+    conflicts: tuple[Path, ...] = ()
+    problems: tuple[tuple[Path, str], ...] = ()
+
+
+class BoxEngine:
+    """
+    All decisions of one box.
+
+    @param index: opened for writing.
+    @param random: makes index ids.
+    @param now: seconds, monotonic; C{wall}: seconds since the epoch.
+    @param cancelled: whether to stop as soon as possible.
+    @ivar ledger: the index and its sums.
+    @ivar planner: what is being done about the folder; L{None} while it is
+        not there.
+    @ivar withheld: nothing is announced for now: the index was lost, and what
+        others know of this folder comes first.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        random: Random,
+        settings: BoxSettings = BoxSettings(),  # noqa: B008
+        *,
+        now: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.ledger = Ledger(index, random)
+        self.planner: Planner | None = None
+        self.withheld = False
+        self._settings = settings
+        self._now = now
+        self._wall = wall
+        self._cancelled = cancelled
+        self._events = Events()
+        self._changes = LocalChanges(self.ledger)
+        self._checkpoints: deque[tuple[int, int]] = deque()
+        # (total of local changes, highest number then), not yet counted.
+
+    # The folder comes and goes
+
+    def attach(self, site: Site) -> None:
+        """
+        The folder is there.  What was being placed when it (or the process)
+        went away is found out.  Nothing is placed before L{surveyed}.
+        """
+        if self.ledger.folder_id is None:
+            self.ledger.set_folder(site.folder_id)
+        self.planner = Planner(
+            self.ledger,
+            self._changes,
+            site,
+            self._settings,
+            now=self._now,
+            wall=self._wall,
+            cancelled=self._cancelled,
+        )
+        self.planner.events = self._events
+        self.planner.start()
+        self._checkpoint()
+
+    def surveyed(self) -> None:
+        """All that is in the folder is known: placing may begin."""
+        if self.planner is not None:
+            self.planner.surveyed = True
+
+    def detach(self) -> None:
+        """The folder is gone; nothing can be received or placed."""
+        if self.planner is not None:
+            self.planner.close()
+            self.planner = None
+
+    def take_events(self) -> Events:
+        """What is to be told since this was last asked."""
+        events, self._events = self._events, Events()
+        if self.planner is not None:
+            self.planner.events = self._events
+        return events
+
+    # What was seen in the folder
+
+    def observe(self, sighting: Sighting) -> None:
+        """
+        Take in what a survey found.
+
+        @raise flocknode.box.changes.Away: the folder is not the box's (any
+            more).
+        """
+        planner = self.planner
+        if planner is None:
+            return
+        for path, reason in sighting.problems:
+            planner.fail(path, reason)
+        if not sighting.observations:
+            return
+        changes, again = self._changes.observe(planner.site, sighting.observations)
+        self._events.look |= again
+        self._checkpoint()
+        planner.follow(changes)
+        for seen in sighting.observations:
+            if seen.path not in again:
+                planner.looked_at(seen.path)
+
+    def _checkpoint(self) -> None:
+        total = self._changes.total
+        if total and (not self._checkpoints or self._checkpoints[-1][0] != total):
+            self._checkpoints.append((total, self.ledger.highest))
+
+    def counted(self, total: int) -> None:
+        """Local changes up to this C{new_total} are in a round."""
+        number = 0
+        while self._checkpoints and self._checkpoints[0][0] <= total:
+            number = self._checkpoints.popleft()[1]
+        self.ledger.counted(number)
+
+    # What others say
+
+    def join(
+        self, holder: Holder, index_id: int, start: int, to: int, entries: Sequence[Entry]
+    ) -> bool:
+        """
+        Take in a part of another's index.
+
+        @param start: it continues from this number of theirs.
+        @param to: and is complete up to this one.
+        @return: false if what it continues from is not stored here.
+        """
+        known = self.ledger.holder(holder)
+        stored = known.number if known is not None and known.index_id == index_id else 0
+        if start > stored:
+            return False
+        row = self.ledger.meet(holder, index_id)
+        entries = [entry for entry in entries if _is_sound(entry)]
+        draft = Draft(self.ledger.index)
+        join_delta(draft, ((entry.path, entry.history) for entry in entries))
+        for entry in entries:
+            _show(draft, row.key, entry)
+        if to > stored:
+            self.ledger.stored(row, to)
+        changes = self.ledger.commit(draft)
+        if self.planner is not None:
+            self.planner.follow(changes)
+        return True
+
+    def acknowledged(self, holder: Holder, index_id: int, number: int) -> None:
+        """Another has stored this index up to a number."""
+        self.ledger.acknowledge(holder, index_id, number)
+
+    def entries_after(self, number: int, limit: int) -> tuple[list[Entry], int]:
+        """
+        What is announced to others.
+
+        @param limit: bytes, about, that the entries may take as a record; at
+            least one entry is returned if there is any.
+        @return: entries in the order of their numbers, and the number up to
+            which this is all that there is.
+        """
+        if self.withheld:
+            return [], 0
+        entries: list[Entry] = []
+        for row in self.ledger.index.rows_after(number):
+            heads, superseded = row.history.heads, row.history.superseded
+            limit -= len(row.path) + _ENTRY_SIZE + _HEAD_SIZE * len(heads)
+            limit -= _SUPERSEDED_SIZE * len(superseded)
+            if limit < 0 and entries:
+                return entries, entries[-1].number
+            self._changes.announced(row.path)
+            size = heads[0].size if heads else 0
+            entries.append(
+                Entry(row.path, row.number, row.history, block_size_for(size), row.complete)
+            )
+        return entries, self.ledger.highest
+
+    def write(self, blocks: Sequence[tuple[Hash, bytes]]) -> list[bool]:
+        """
+        Take in blocks and block lists.
+
+        @return: for each, whether the bytes are what the hash names.
+        """
+        if self.planner is None:
+            return [False] * len(blocks)
+        return self.planner.write(blocks)
+
+    # Work that nobody waits for
+
+    def step(self) -> None:
+        """Do a piece of the work that is waiting."""
+        if self.planner is not None:
+            self.planner.step()
+            self._checkpoint()
+
+    def delay(self) -> float | None:
+        """Seconds until L{step} has something to do; L{None}: nothing is waiting."""
+        return None if self.planner is None else self.planner.delay()
+
+    def prune(self) -> None:
+        """Remove what was kept for long enough, and lists that nobody needs."""
+        planner, contents = self.planner, self.ledger.index.contents
+        if planner is None:
+            return
+        names = planner.site.versions.prune(self._wall() - self._settings.versions)
+        with self.ledger.index.transaction():
+            contents.forget_kept(names)
+            contents.forget_block_lists([want.content for want in planner.wants.all()])
+
+    def snapshot(self) -> Snapshot:
+        """The numbers as they are now."""
+        ledger, totals = self.ledger, self.ledger.totals
+        holders = ledger.holders()
+        problems = {} if self.planner is None else self.planner.problems
+        return Snapshot(
+            index_id=ledger.index_id,
+            highest=0 if self.withheld else ledger.highest,
+            new_total=self._changes.total,
+            digest=totals.digest.to_bytes(16, "big"),
+            lacking=ledger.lacking(),
+            lacking_all=totals.lacking(None),
+            stored={row.holder: (row.index_id, row.number) for row in holders},
+            acknowledged={row.holder: row.acknowledged for row in holders},
+            files=totals.files,
+            size=totals.size,
+            needed=totals.needed,
+            needed_bytes=totals.needed_bytes,
+            withheld=self.withheld,
+            conflicts=tuple(sorted(totals.conflicts)),
+            problems=tuple(problems.items()),
+        )
+
+
+def _is_sound(entry: Entry) -> bool:
+    try:
+        check_entry(entry)
+    except ProtocolError:
+        return False
+    return True
+
+
+def _show(draft: Draft, key: int, entry: Entry) -> None:
+    """The holder shows this of the path."""
+    row = draft.row(entry.path)
+    heads = entry.history.heads
+    holders = shown(row.shown)
+    if len(heads) == 1:
+        holders[key] = (VersionId(heads[0].id), entry.complete)
+    else:
+        holders.pop(key, None)
+    packed = pack_shown(holders)
+    if packed != row.shown:
+        draft.put(attrs.evolve(row, shown=packed))

@@ -1,0 +1,67 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""A thread that does one piece of work after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """It was asked for when the lane was stopping already."""
+
+
+class Lane:
+    """
+    One thread.  Everything is called in the reactor, but L{cancelled}.
+
+    @param name: of the thread.
+    """
+
+    def __init__(self, reactor: Any, name: str) -> None:
+        self._reactor = reactor
+        self._pool = ThreadPool(0, 1, name)
+        self._stopping = Event()
+
+    def start(self) -> None:
+        """Work can be given from now on."""
+        self._pool.start()
+
+    def cancelled(self) -> bool:
+        """Is it stopping?  What takes long asks this often, and returns early."""
+        return self._stopping.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """In a thread: sleep, but not beyond the stop.  @return: L{cancelled}."""
+        return self._stopping.wait(seconds)
+
+    def do(self, work: Callable[..., T], *arguments: Any) -> Deferred[T]:
+        """
+        Do this after all that was given before.
+
+        @return: what it returns; fails with L{Stopped} if it was not begun.
+        """
+        return deferToThreadPool(self._reactor, self._pool, self._run, work, arguments)
+
+    def _run(self, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+        if self._stopping.is_set():
+            raise Stopped
+        return work(*arguments)
+
+    async def stop(self, last: Callable[[], None]) -> None:
+        """
+        Begin nothing new, do C{last} when the present work has returned, and
+        end the thread.
+        """
+        self._stopping.set()
+        try:
+            await deferToThreadPool(self._reactor, self._pool, last)
+        finally:
+            self._pool.stop()

@@ -1,0 +1,97 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+Whether a box's folder is there, and what begins and ends with that: watching,
+surveying, reading for others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from flocknode.box.core import Core
+from flocknode.box.reader import Reader
+from flocknode.box.settler import Settler
+from flocknode.box.site import Site
+from flocknode.box.surveyor import Surveyor
+from flocknode.box.values import Path
+from flocknode.box.watch import Watcher
+
+
+class Presence:
+    """
+    Lives in the reactor, but L{entering}.
+
+    @param ask: has the worker call something and returns its result.
+    @param arrived: told the folder when it has come.
+    @ivar site: the folder, while it is there.
+    @ivar absence: why it is not, one sentence; empty if it was never looked for.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        core: Core,
+        ask: Callable[..., Awaitable[Any]],
+        reader: Reader,
+        surveyor: Surveyor,
+        *,
+        new_watcher: Callable[..., Watcher],
+        arrived: Callable[[Site], None],
+    ) -> None:
+        self.site: Site | None = None
+        self.absence = ""
+        self._reactor = reactor
+        self._core = core
+        self._ask = ask
+        self._reader = reader
+        self._surveyor = surveyor
+        self._settler = Settler(reactor, surveyor.look)
+        self._new_watcher = new_watcher
+        self._arrived = arrived
+        self._watcher: Watcher | None = None
+
+    async def look(self) -> None:
+        """Look whether it is there."""
+        if self.site is None:
+            site, self.absence = await self._ask(self._core.find_folder)
+            if site is not None:
+                self._begin(site)
+        elif not await self._ask(self._core.still_there):
+            await self._end()
+
+    def close(self) -> None:
+        """Hear nothing any more."""
+        self._settler.stop()
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher = None
+
+    def entering(self, path: Path, descriptor: int) -> None:
+        """
+        Watch a directory that is about to be listed.  Called in the thread
+        that surveys.
+        """
+        watcher = self._watcher
+        if watcher is not None:
+            watcher.add(path, descriptor)
+
+    def _begin(self, site: Site) -> None:
+        self.site = site
+        self._watcher = self._new_watcher(
+            self._reactor, self._settler.event, self._surveyor.rescan
+        )
+        self._watcher.start()
+        self._reader.begin(site)
+        self._arrived(site)
+
+    async def _end(self) -> None:
+        self.site = None
+        self.absence = "The folder is not there any more, or is another one; put it back."
+        self.close()
+        await self._ask(self._core.leave)
+        # Whoever reads in it must have ended before its descriptors are given
+        # up: the next file opened would have the same.
+        await self._surveyor.end()
+        await self._reader.end()
+        await self._ask(self._core.close_site)

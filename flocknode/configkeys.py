@@ -1,0 +1,152 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+Every key of the configuration file: its section, what it takes, and whether
+this version does what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from flocknode import addresses, configtext
+
+VERSIONS_KEPT = 30 * 86400
+"""Seconds for which replaced and deleted content is kept, if nothing else is said."""
+
+Parser = Callable[[str, str], object]
+"""(value, folder) to what it means; ValueError: one clause on what was expected."""
+
+
+@attrs.frozen
+class Key:
+    """
+    @ivar instead: what this version does, whatever the key says; empty if it
+        does as it is told.
+    @ivar same: values for which that makes no difference.
+    """
+
+    parse: Parser
+    repeats: bool = False
+    instead: str = ""
+    same: tuple[object, ...] = ()
+
+
+def _choice(*words: str) -> Parser:
+    def parse(value: str, folder: str) -> str:
+        if value not in words:
+            raise ValueError(f"expected {', '.join(words[:-1])} or {words[-1]}")
+        return value
+
+    return parse
+
+
+def _number(low: int, high: int) -> Parser:
+    def parse(value: str, folder: str) -> int:
+        if not (value.isascii() and value.isdigit() and len(value) < 10):
+            raise ValueError(f"expected a whole number from {low} to {high}")
+        if not low <= int(value) <= high:
+            raise ValueError(f"expected a number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def _yes(value: str, folder: str) -> bool:
+    return _choice("yes", "no")(value, folder) == "yes"
+
+
+def _hostname(value: str, folder: str) -> str:
+    endpoint = addresses.normal(value, folder)
+    addresses.check_listen(endpoint)
+    return endpoint
+
+
+def _node(value: str, folder: str) -> str:
+    endpoint = addresses.normal(value, folder)
+    if endpoint.startswith("tcp://") and addresses.host_of(endpoint) in ("0.0.0.0", "::"):
+        raise ValueError("expected the address of one machine")
+    return endpoint
+
+
+def _name(value: str, folder: str) -> str:
+    if not value or not value.isprintable() or len(value.encode()) > 255:
+        raise ValueError("expected a name of 1 to 255 bytes, without control characters")
+    return value
+
+
+def _box(value: str, folder: str) -> tuple[str, str]:
+    name, separator, path = value.partition("@")
+    if not separator or not path:
+        raise ValueError("expected <name>@<path>")
+    return _name(name.strip(), folder), addresses.expand(path.lstrip(), folder)
+
+
+def _listen(value: str, folder: str) -> str | None:
+    if value == "off":
+        return None
+    kind, separator, rest = value.partition(":")
+    if not separator or not kind.isalnum() or not rest or not value.isprintable():
+        raise ValueError(
+            "expected a Twisted endpoint such as tcp:12556:interface=127.0.0.1, or off"
+        )
+    return value
+
+
+def _rate(value: str, folder: str) -> int:
+    return configtext.rate(value)
+
+
+def _duration(value: str, folder: str) -> int:
+    return configtext.duration(value)
+
+
+_NO_FORBAN = "has no Forban yet and keeps every box private"
+_NO_CONSOLE = "has no console yet"
+
+KEYS: dict[str, dict[str, Key]] = {
+    "": {
+        "hostname": Key(_hostname, repeats=True),
+        "node": Key(_node, repeats=True),
+        "box": Key(_box, repeats=True),
+        "keystore": Key(addresses.expand),
+        "privatekey": Key(addresses.expand),
+        "state": Key(addresses.expand),
+    },
+    "box": {
+        "forban": Key(_yes, instead=_NO_FORBAN, same=(False,)),
+        "versions": Key(
+            _duration,
+            instead="keeps replaced and deleted content for 30 days",
+            same=(VERSIONS_KEPT,),
+        ),
+        "symlinks": Key(
+            _choice("copy", "follow", "ignore"),
+            instead="copies symbolic links as links",
+            same=("copy",),
+        ),
+    },
+    "flock": {
+        "protocol": Key(
+            _choice("auto", "2", "1.0"), instead="speaks Flock 2 only", same=("auto", "2")
+        ),
+        "cover": Key(
+            _choice("rounds", "constant"), instead="covers rounds only", same=("rounds",)
+        ),
+        "uplink": Key(_rate),
+        "cover_rate": Key(_rate, instead="covers rounds only"),
+        "min_members": Key(_number(2, 255)),
+    },
+    "forban": {
+        "mode": Key(
+            _choice("opportunistic", "shared", "off"), instead=_NO_FORBAN, same=("off",)
+        ),
+        "name": Key(_name, instead=_NO_FORBAN),
+        "port": Key(_number(1, 65535), instead=_NO_FORBAN),
+    },
+    "console": {
+        "listen": Key(_listen, instead=_NO_CONSOLE, same=(None,)),
+    },
+}
+"""Section to key to what it takes."""

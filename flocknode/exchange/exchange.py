@@ -1,0 +1,331 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+The exchange: boxes on one side, links to the members of the flock on the
+other.
+
+It does no I/O and has no timer.  What happens is told by calls: from the flock
+(members, rounds, bytes), from the boxes
+(L{flocknode.box.values.BoxListener}), and L{Exchange.tick}.  What to do about
+it is decided at the end of the outermost call.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import attrs
+
+from flocknode.box.values import Hash, Holder, Need
+from flocknode.exchange.announcing import Shown
+from flocknode.exchange.backlog import Backlog
+from flocknode.exchange.clock import RoundClock
+from flocknode.exchange.fetching import Fetching
+from flocknode.exchange.interfaces import Links, SharedBox
+from flocknode.exchange.members import Members
+from flocknode.exchange.offers import Offers
+from flocknode.exchange.peer import Peer
+from flocknode.exchange.sharing import Sharing
+from flocknode.exchange.status import ExchangeState
+
+_FORGIVE: Final = 60.0
+"""Seconds after which, in a round without end, members are asked again for what
+they could not give."""
+
+_ENTRY: Final = 256
+"""Bytes that an entry counts for, as in L{flocknode.box.rows.COST}."""
+
+_MOST_INDEX: Final = 4 * 1_048_576
+"""Bytes that an index counts for at most: numbers have gaps."""
+
+_MOST_GIVEN: Final = 65_536
+"""Blocks of which it is remembered how often they were served."""
+
+_DIGEST_SIZE: Final = 16
+
+
+class Exchange:
+    """
+    Announces, asks, serves.
+    """
+
+    def __init__(
+        self,
+        links: Links,
+        now: Callable[[], float],
+        random: random.Random,
+        offer: Callable[[int, int, int, bytes], None],
+    ) -> None:
+        """
+        @param now: monotonic seconds.
+        @param random: for choices among equals; not used by anything whose
+            times others can see.
+        @param offer: told (new_total, backlog, remaining, digest), see
+            L{flocknode.exchange.offers.Offer}, whenever one of them changed.
+        """
+        self._links = links
+        self._random = random
+        self._clock = RoundClock(now)
+        self._offers = Offers(offer, now)
+        self._backlog = Backlog()
+        self._boxes: dict[bytes, Sharing] = {}
+        self._members = Members()
+        self._fetching = Fetching(self._boxes, self._members, now, self._turn)
+        self._shown = Shown()
+        self._given: Counter[Hash] = Counter()
+        self._forgiven = 0.0
+        self._ended = ExchangeState()
+        self._depth = 0
+        self._stale = True
+
+    # Boxes
+
+    def add(self, box: SharedBox) -> None:
+        """Exchange this box with whoever has it, and listen to it."""
+        with self._turn(stale=True):
+            sharing = self._fetching.share(box, self._random)
+            self._boxes[box.id] = sharing
+            box.listener = self
+            for peer in self._members:
+                sharing.swarm.enter(peer.bit)
+            sharing.swarm.add(box.needs())
+            self._identify(sharing)
+
+    def remove(self, box: SharedBox) -> None:
+        """Do not exchange this box any more."""
+        with self._turn(stale=True):
+            sharing = self._boxes.pop(box.id)
+            self._offers.removed(box.new_total)
+            box.listener = None
+            for hash, asked in sharing.swarm.outstanding():
+                self._fetching.unwant(sharing, hash, asked)
+            for peer in self._members:
+                peer.remove(box.id)
+                peer.greet()
+
+    # What the flock says, see flocknode.flock.interfaces.Observer
+
+    def alive(self, member: bytes, epoch: int) -> None:
+        """A member appeared, or its links begin anew."""
+        with self._turn(stale=True):
+            self._close(member)
+            peer = Peer(
+                member,
+                self._members.free_bit(),
+                user=self._fetching,
+                links=self._links,
+                clock=self._clock,
+                given=self._given,
+                shown=self._shown,
+            )
+            self._members.add(peer)
+            for sharing in self._boxes.values():
+                sharing.swarm.enter(peer.bit)
+                if sharing.index_id:
+                    peer.add(sharing.box, sharing.source)
+            peer.greet()
+
+    def lost(self, member: bytes) -> None:
+        """A member is silent."""
+        with self._turn(stale=True):
+            self._close(member)
+            self._shown.clear()
+            for peer in self._members:
+                peer.repeat()
+
+    def received(self, member: bytes, data: bytes) -> None:
+        """The next bytes of a member's stream of records."""
+        peer = self._members.get(member)
+        if peer is not None:
+            with self._turn():
+                peer.received(data)
+
+    def reset(self, member: bytes) -> None:
+        """Bytes are missing in it; what follows begins a record."""
+        peer = self._members.get(member)
+        if peer is not None:
+            with self._turn():
+                peer.reset()
+
+    def consumed(self, member: bytes, priority: int, size: int) -> None:
+        """So many bytes have left."""
+        peer = self._members.get(member)
+        if peer is not None:
+            with self._turn():
+                peer.consumed(priority, size)
+
+    def round_started(self, round_id: int, counted: int, budget: int) -> None:
+        """Records flow from now on; C{counted} is a C{new_total} offered before."""
+        with self._turn(stale=True):
+            self._clock.start()
+            for id, total in self._offers.counted(counted).items():
+                if id in self._boxes:
+                    self._boxes[id].counted = total
+                    self._boxes[id].box.counted(total)
+            self._forgive()
+            for peer in self._members:
+                peer.greet()
+            self._backlog.round_started(self._lacking(), self._missing())
+
+    def round_stopped(self, round_id: int) -> None:
+        """Records do not flow any more."""
+        with self._turn(stale=True):
+            self._clock.stop()
+            self._backlog.round_stopped(self._lacking(), self._missing())
+
+    # What a box says, see flocknode.box.values.BoxListener
+
+    def advanced(self, box: object) -> None:
+        """There is more to announce, perhaps under another index id."""
+        with self._turn():
+            sharing = self._sharing(box)
+            if sharing is not None:
+                self._identify(sharing)
+            for peer in self._members:
+                peer.pump()
+
+    def wanted(self, box: object, needs: Sequence[Need]) -> None:
+        """Blocks are missing."""
+        sharing = self._sharing(box)
+        if sharing is not None:
+            with self._turn(stale=True):
+                sharing.swarm.add(needs)
+
+    def unwanted(self, box: object, hashes: Sequence[Hash]) -> None:
+        """Blocks are not missing any more."""
+        sharing = self._sharing(box)
+        if sharing is not None:
+            with self._turn(stale=True):
+                for hash in hashes:
+                    self._fetching.unwant(sharing, hash, sharing.swarm.remove(hash))
+
+    def sources(self, box: object, content: Hash, holders: frozenset[Holder]) -> None:
+        """Others hold all of a content."""
+        sharing = self._sharing(box)
+        if sharing is not None:
+            with self._turn():
+                sharing.swarm.sources(content, self._members.bits(holders))
+
+    def measured(self, box: object) -> None:
+        """Sizes changed, or an index that holds nothing yet was opened."""
+        with self._turn(stale=True):
+            sharing = self._sharing(box)
+            if sharing is not None:
+                self._identify(sharing)
+
+    # Time
+
+    def tick(self) -> None:
+        """To be called four times a second."""
+        with self._turn(stale=True):
+            for id, sharing in self._boxes.items():
+                if not len(sharing.swarm):
+                    for peer in self._members:
+                        peer.settled(id)
+            late = []
+            for peer in self._members:
+                peer.tick()
+                if peer.overdue():
+                    late.append(peer)
+            # Others go first in getting what these did not give.
+            self._fetching.fill(peer for peer in self._members if peer not in late)
+            if self._clock.running:
+                self._fetching.fill_up()
+                if self._clock() - self._forgiven > _FORGIVE:
+                    self._forgive()
+        self._offers.tick()
+
+    def status(self) -> ExchangeState:
+        """What is going on."""
+        lacking = self._lacking()
+        links = tuple(peer.state(lacking[peer.member]) for peer in self._members)
+        return self._ended.plus(links, self._missing())
+
+    # Inside
+
+    @contextmanager
+    def _turn(self, stale: bool = False) -> Iterator[None]:
+        """
+        Around all that may lead to asking, writing or offering.
+
+        @param stale: what is offered may have changed.
+        """
+        self._stale = self._stale or stale
+        self._depth += 1
+        try:
+            yield
+            if self._depth == 1:
+                for sharing in self._boxes.values():
+                    sharing.arrivals.flush()
+                self._fetching.fill(self._members)
+                for peer in self._members:
+                    peer.flush()
+                if self._stale:
+                    self._refresh()
+        finally:
+            self._depth -= 1
+
+    def _identify(self, sharing: Sharing) -> None:
+        """If the index has been opened, or got another id: say so."""
+        index_id = sharing.box.index_id
+        if index_id == sharing.index_id:
+            return
+        for peer in self._members:
+            if not sharing.index_id:
+                peer.add(sharing.box, sharing.source)
+        sharing.index_id = index_id
+        for peer in self._members:
+            peer.greet()
+
+    def _refresh(self) -> None:
+        self._stale = False
+        digest = sum(int.from_bytes(each.box.digest, "big") for each in self._boxes.values())
+        self._offers.update(
+            {id: sharing.box.new_total for id, sharing in self._boxes.items()},
+            self._backlog.most(self._lacking()),
+            self._missing(),
+            (digest % (1 << 8 * _DIGEST_SIZE)).to_bytes(_DIGEST_SIZE, "big"),
+        )
+
+    def _missing(self) -> int:
+        return sum(sharing.swarm.missing for sharing in self._boxes.values())
+
+    def _lacking(self) -> dict[bytes, int]:
+        """
+        What each member lacks, in bytes: content and index.  New changes, and
+        hence an index with new changes in it, are not counted here.
+        """
+        lacking = {}
+        for peer in self._members:
+            total = 0
+            for id, sharing in self._boxes.items():
+                if peer.shares(id):
+                    size = sharing.box.lacking(Holder(peer.member))
+                    if sharing.counted == sharing.box.new_total:
+                        size = max(size, min(_ENTRY * peer.behind(id), _MOST_INDEX))
+                    total += size
+            lacking[peer.member] = total
+        return lacking
+
+    def _close(self, member: bytes) -> None:
+        self._backlog.forget(member)
+        peer = self._members.remove(member)
+        if peer is None:
+            return
+        peer.close()
+        for sharing in self._boxes.values():
+            sharing.swarm.leave(peer.bit)
+        self._ended = attrs.evolve(self._ended.plus((peer.state(0),), 0), links=())
+
+    def _forgive(self) -> None:
+        self._forgiven = self._clock()
+        if len(self._given) > _MOST_GIVEN:
+            self._given.clear()
+        for sharing in self._boxes.values():
+            sharing.swarm.forgive()
+
+    def _sharing(self, box: object) -> Sharing | None:
+        return self._boxes.get(getattr(box, "id", b""))

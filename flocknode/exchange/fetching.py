@@ -1,0 +1,194 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+Getting what is missing: asking so much of each member, passing on what comes
+to the box, and letting others know what is here now.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from itertools import chain
+from typing import Final
+
+from twisted.internet.defer import Deferred, succeed
+
+from flocknode.box.content import verify
+from flocknode.box.values import Hash
+from flocknode.exchange.arrivals import Arrival
+from flocknode.exchange.interfaces import SharedBox
+from flocknode.exchange.members import Members
+from flocknode.exchange.peer import Peer
+from flocknode.exchange.requests import Request
+from flocknode.exchange.sharing import Sharing
+
+SPACE: Final = 32 * 1_048_576
+"""Bytes of blocks that may be on their way here or held until they are written."""
+
+_PAUSE: Final = 5.0
+"""Seconds that a box is left alone after blocks could not be written."""
+
+
+class Fetching:
+    """
+    Asks members for the missing blocks of boxes.  It is the
+    L{flocknode.exchange.peer.PeerUser} of all links.
+    """
+
+    def __init__(
+        self,
+        boxes: Mapping[bytes, Sharing],
+        members: Members,
+        now: Callable[[], float],
+        turn: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        """
+        @param boxes: what is exchanged, by box id; may change.
+        @param now: monotonic seconds.
+        @param turn: surrounds what may lead to asking.
+        """
+        self._boxes = boxes
+        self._members = members
+        self._now = now
+        self._turn = turn
+        self._next = 0
+
+    def share(self, box: SharedBox, random: random.Random) -> Sharing:
+        """What is needed to fetch for a box."""
+        return Sharing(box, random, self._members.bits, self._written, self._failed)
+
+    # Deciding
+
+    def fill(self, peers: Iterable[Peer]) -> None:
+        """Ask these members for as much as they should be asked for."""
+        boxes = self._in_need()
+        if not boxes:
+            return
+        for peer in peers:
+            room = self._room(peer)
+            idle = 0
+            while room > 0 and idle < len(boxes) and not peer.requests.full:
+                self._next = (self._next + 1) % len(boxes)
+                sharing = boxes[self._next]
+                need = sharing.swarm.next(peer.bit)
+                if need is None:
+                    idle += 1
+                else:
+                    idle = 0
+                    room -= need.size
+                    peer.want(sharing.box.id, need)
+
+    def fill_up(self) -> None:
+        """Ask for what is outstanding elsewhere, and for what nobody showed."""
+        for sharing in self._in_need():
+            swarm = sharing.swarm
+            for peer in self._members:
+                if not peer.shares(sharing.box.id):
+                    continue
+                room = self._room(peer)
+                if room <= 0 or peer.requests.full:
+                    continue
+                for need in chain(swarm.spares(peer.bit), swarm.orphans(peer.bit)):
+                    peer.want(sharing.box.id, need)
+                    room -= need.size
+                    if room <= 0 or peer.requests.full:
+                        break
+
+    def _in_need(self) -> list[Sharing]:
+        now = self._now()
+        return [
+            sharing
+            for sharing in self._boxes.values()
+            if len(sharing.swarm) and now >= sharing.paused_until
+        ]
+
+    def _room(self, peer: Peer) -> int:
+        """Bytes that a member may be asked for now."""
+        held = sum(sharing.arrivals.size for sharing in self._boxes.values())
+        if held >= SPACE:
+            return 0
+        outstanding = sum(other.requests.outstanding for other in self._members)
+        free = SPACE - held - outstanding + peer.requests.outstanding
+        return peer.requests.room(min(free, SPACE // len(self._members)))
+
+    def unwant(self, sharing: Sharing, hash: Hash, asked: int) -> None:
+        """These members need not send this block."""
+        if asked:
+            for peer in self._members.at(asked):
+                peer.unwant(sharing.box.id, hash)
+
+    # What a link says, see flocknode.exchange.peer.PeerUser
+
+    def read(self, box: bytes, hash: Hash) -> Deferred[bytes | None]:
+        """Read a block of a box, if there is such a box."""
+        sharing = self._boxes.get(box)
+        return succeed(None) if sharing is None else sharing.box.read(hash)
+
+    def came(self, peer: Peer, request: Request, block: bytes) -> None:
+        """Verify and keep it."""
+        hash = request.need.hash
+        for sharing in self._concerned(request):
+            swarm = sharing.swarm
+            if hash in swarm:
+                self.unwant(sharing, hash, swarm.arrived(hash))
+                sharing.arrivals.add(Arrival(hash, block, peer.bit, swarm.holders(hash)))
+
+    def has(self, peer: Peer, box: bytes, hashes: Iterable[bytes]) -> None:
+        """It may be asked for these."""
+        sharing = self._boxes.get(box)
+        if sharing is None:
+            return
+        swarm = sharing.swarm
+        for hash in map(Hash, hashes):
+            for sender in self._members.at(swarm.has(peer.bit, hash)):
+                sender.swap(box, hash, swarm)
+
+    def refused(self, peer: Peer, request: Request) -> None:
+        """Ask somebody else."""
+        for sharing in self._concerned(request):
+            sharing.swarm.refuse(peer.bit, request.need.hash)
+
+    def released(self, peer: Peer, request: Request) -> None:
+        """Ask anybody."""
+        for sharing in self._concerned(request):
+            sharing.swarm.release(peer.bit, request.need.hash)
+
+    def _concerned(self, request: Request) -> Iterable[Sharing]:
+        return [self._boxes[id] for id in request.boxes if id in self._boxes]
+
+    # What becomes of arrivals
+
+    def _written(
+        self, sharing: Sharing, batch: Sequence[Arrival], good: Sequence[bool]
+    ) -> None:
+        if self._boxes.get(sharing.box.id) is not sharing:
+            return
+        box = sharing.box.id
+        with self._turn():
+            peers = [peer for peer in self._members if peer.shares(box)]
+            for arrival, right in zip(batch, good, strict=True):
+                if right:
+                    self.unwant(sharing, arrival.hash, sharing.swarm.remove(arrival.hash))
+                    for peer in peers:
+                        if not arrival.holders & peer.bit:
+                            peer.have(box, arrival.hash)
+                else:
+                    if not _is_right(arrival):
+                        for sender in self._members.at(arrival.sender):
+                            sender.bad += 1
+                    sharing.swarm.refuse(arrival.sender, arrival.hash)
+                    sharing.swarm.fail(arrival.hash)
+
+    def _failed(self, sharing: Sharing, batch: Sequence[Arrival]) -> None:
+        if self._boxes.get(sharing.box.id) is not sharing:
+            return
+        with self._turn():
+            sharing.paused_until = self._now() + _PAUSE
+            for arrival in batch:
+                sharing.swarm.fail(arrival.hash)
+
+
+def _is_right(arrival: Arrival) -> bool:
+    """Was it the box that did not want a block which is all right?"""
+    return verify(arrival.hash, arrival.data) or verify(arrival.hash, arrival.data, True)

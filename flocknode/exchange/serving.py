@@ -1,0 +1,206 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+What one member asked for, and how it is served.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from flocknode.box.values import Hash
+from flocknode.exchange.clock import RoundClock
+from flocknode.exchange.outbox import LIMITS, Outbox
+from flocknode.exchange.records import BULK, PIECE_SIZE, RUN, encode_pieces
+
+MOST_WANTS: Final = 16_384
+"""Blocks that a member may have asked for at a time; the rest is not heard."""
+
+MOST_READS: Final = 32
+"""Blocks that are read at the same time for one member."""
+
+_SHORTEST: Final = 131_072
+"""Bytes to have ready on the slowest link."""
+
+_FIRST: Final = 262_144
+"""Bytes to have ready on a link whose rate is not known."""
+
+_LONGEST: Final = LIMITS[BULK] - RUN * (PIECE_SIZE + 64)
+"""Bytes to have ready on the fastest link: one run more still fits."""
+
+_AHEAD: Final = 0.2
+"""Seconds that should be ready: what is queued cannot be cancelled."""
+
+_LOOK: Final = 32
+"""Of so many first wants the one goes first that was served least: several
+members that ask for the same then get different blocks, and exchange them.  The
+very first is passed over at most as often."""
+
+_WINDOW: Final = 0.2
+"""Seconds over which the rate is measured."""
+
+
+class Serving:
+    """
+    Reads the blocks that a member wants, in its order, in turns from each
+    box, and sends them.
+
+    @ivar sent: bytes of blocks sent.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        clock: RoundClock,
+        read: Callable[[bytes, Hash], Deferred[bytes | None]],
+        gone: Callable[[Hash], None],
+        given: Counter[Hash],
+    ) -> None:
+        """
+        @param read: the block of (box id, hash), or L{None}.
+        @param gone: told what cannot be served.
+        @param given: how often each block was served lately, on all links.
+        """
+        self.sent = 0
+        self._outbox = outbox
+        self._clock = clock
+        self._read = read
+        self._gone = gone
+        self._given = given
+        self._passed_over = 0
+        self._wants: dict[bytes, dict[Hash, int]] = {}
+        self._turns: deque[bytes] = deque()
+        self._count = 0
+        self._reading: dict[Hash, int] = {}
+        self._reading_size = 0
+        self._runs: deque[bytes] = deque()
+        self._ahead = _FIRST
+        self._measured = (clock(), outbox.left(BULK))
+        self._pumping = False
+        self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        """Blocks that were asked for and not read yet."""
+        return self._count
+
+    def close(self) -> None:
+        """The link is gone: forget everything."""
+        self._closed = True
+        self._wants.clear()
+        self._turns.clear()
+        self._runs.clear()
+
+    def want(self, box: bytes, blocks: Iterable[tuple[bytes, int]]) -> None:
+        """The member asked for these, (hash, bytes), behind what it asked for."""
+        wants = self._wants.get(box)
+        if wants is None:
+            wants = self._wants[box] = {}
+            self._turns.append(box)
+        for hash, size in blocks:
+            if self._count >= MOST_WANTS:
+                break
+            if hash not in wants and hash not in self._reading:
+                wants[Hash(hash)] = size
+                self._count += 1
+        self.pump()
+
+    def cancel(self, hashes: Iterable[bytes]) -> None:
+        """It wants these no more."""
+        for hash in hashes:
+            for wants in self._wants.values():
+                if wants.pop(Hash(hash), None) is not None:
+                    self._count -= 1
+            size = self._reading.pop(Hash(hash), None)
+            if size is not None:
+                self._reading_size -= size
+
+    def measure(self) -> None:
+        """To be called several times a second: how much leaves in a second."""
+        since, left = self._measured
+        passed = self._clock() - since
+        if passed < _WINDOW:
+            return
+        now_left = self._outbox.left(BULK)
+        self._measured = (since + passed, now_left)
+        ahead = int((now_left - left) / passed * _AHEAD)
+        # A link that had nothing to carry is not thought slow.
+        if ahead > self._ahead or self._outbox.waiting(BULK):
+            self._ahead = max(_SHORTEST, min(ahead, _LONGEST))
+
+    def pump(self) -> None:
+        """Read and send as much as there is room for."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._send_runs() and self._read_next():
+                pass
+        finally:
+            self._pumping = False
+
+    def _send_runs(self) -> bool:
+        """Send what is ready; false if there is no room for more."""
+        while self._runs:
+            if self._outbox.waiting(BULK) >= self._ahead:
+                return False
+            self._outbox.send(BULK, self._runs.popleft())
+        return self._outbox.waiting(BULK) + self._reading_size < self._ahead
+
+    def _read_next(self) -> bool:
+        """Begin to read a block; false if there is none to be read."""
+        if len(self._reading) >= MOST_READS or not self._turns:
+            return False
+        self._turns.rotate(-1)
+        box = self._turns[-1]
+        wants = self._wants[box]
+        if not wants:
+            del self._wants[box]
+            self._turns.pop()
+            return True
+        hash = self._choose(wants)
+        self._given[hash] += 1
+        size = wants.pop(hash)
+        self._count -= 1
+        self._reading[hash] = size
+        self._reading_size += size
+        read = self._read(box, hash)
+        read.addCallbacks(self._done, self._failed, (hash, size), {}, (hash,), {})
+        read.addErrback(self._broken)
+        return True
+
+    def _choose(self, wants: dict[Hash, int]) -> Hash:
+        first = next(iter(wants))
+        if self._passed_over < _LOOK:
+            hash = min(islice(wants, _LOOK), key=self._given.__getitem__)
+            if hash != first:
+                self._passed_over += 1
+                return hash
+        self._passed_over = 0
+        return first
+
+    def _done(self, data: bytes | None, hash: Hash, size: int) -> None:
+        if self._closed or self._reading.pop(hash, None) is None:
+            return
+        self._reading_size -= size
+        if data is None or len(data) != size:
+            self._gone(hash)
+        else:
+            self.sent += size
+            self._runs.extend(encode_pieces(hash, data))
+        self.pump()
+
+    def _failed(self, failure: Failure, hash: Hash) -> None:
+        self._log.debug("a block cannot be read: {reason}", reason=failure.value)
+        self._done(None, hash, self._reading.get(hash, 0))
+
+    def _broken(self, failure: Failure) -> None:
+        self._log.failure("a block cannot be sent", failure)

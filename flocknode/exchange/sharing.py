@@ -1,0 +1,54 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+What the exchange keeps for one box of this node.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+
+from flocknode.box.values import Hash
+from flocknode.exchange.announcing import IndexSource
+from flocknode.exchange.arrivals import Arrival, Arrivals
+from flocknode.exchange.interfaces import SharedBox
+from flocknode.exchange.swarm import Swarm
+
+
+class Sharing:
+    """
+    A box, what is missing in it, and what is on its way into it.
+
+    @ivar paused_until: (monotonic) before that nothing is asked for, since it
+        could not be written.
+    @ivar index_id: the box's as it was told to others; 0: its index is not
+        open yet.
+    @ivar counted: the box's C{new_total} that rounds have counted.
+    """
+
+    def __init__(
+        self,
+        box: SharedBox,
+        random: random.Random,
+        members: Callable[[Iterable[bytes]], int],
+        written: Callable[[Sharing, Sequence[Arrival], Sequence[bool]], None],
+        failed: Callable[[Sharing, Sequence[Arrival]], None],
+    ) -> None:
+        """
+        @param members: the bits of those of these members who are alive.
+        """
+        self.box = box
+        self.source = IndexSource(box)
+        self.swarm = Swarm(random, self._sources)
+        self.paused_until = float("-inf")
+        self.counted = 0
+        self.index_id = 0
+        self.arrivals = Arrivals(
+            box,
+            lambda batch, good: written(self, batch, good),
+            lambda batch: failed(self, batch),
+        )
+        self._members = members
+
+    def _sources(self, content: Hash) -> int:
+        return self._members(self.box.sources(content))

@@ -1,0 +1,383 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+This node's part in rounds: when one is called, joined, started and stopped.
+
+Everything here follows from what members show, from flock time and from
+chance.  Nothing follows from what is queued.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from flocknode.flock import padme
+from flocknode.flock.ceremony import (
+    CALL_WITHIN,
+    SNAPSHOTS_WITHIN,
+    Agenda,
+    Snapshot,
+    complete,
+    outstanding,
+)
+from flocknode.flock.flocktime import FlockTime
+from flocknode.flock.fsm import Machine, Tracer
+from flocknode.flock.heartbeat import Heartbeat, Trailer
+from flocknode.flock.interfaces import FlockSettings, MemberId, Observer
+from flocknode.flock.members import REMEMBERED, Member
+from flocknode.flock.rate import Steps, frame_size, frames_per_slot, slot_payload
+from flocknode.flock.rounds import CALL_SLOTS, EXTRA_SLOTS, JOIN_SLOTS, OFFSET, Round, link_payload
+from flocknode.flock.shaper import Shaper, SlotPlan
+from flocknode.flock.status import CALLING, LEADING, SENDING, Input, Status
+from flocknode.flock.streams import RandomStreams
+
+PREPARED: Final = 0.02
+"""Seconds before the start at which the first frames are planned: two ticks."""
+PATIENCE: Final = 10.0
+"""Seconds after which an announcement that leads to nothing is taken back."""
+ENDING: Final = frozenset({Status.STOPPING, Status.GIVING_UP})
+
+
+class Conductor:
+    """
+    One member's part in rounds.
+
+    @ivar round: the one it takes part in, called or running.
+    @ivar agenda: what is due besides what members show.
+    @ivar rounds: finished since the start; C{unfinished} of these ended with
+        something left over.
+    """
+
+    def __init__(
+        self,
+        settings: FlockSettings,
+        observer: Observer,
+        shaper: Shaper,
+        *,
+        time: FlockTime,
+        steps: Steps,
+        members: Mapping[MemberId, Member],
+        random: RandomStreams,
+        trace: Tracer | None,
+    ) -> None:
+        self.round: Round | None = None
+        self.agenda = Agenda(random.followups)
+        self.rounds = self.unfinished = 0
+        self._me = settings.me
+        self._quorum = max(2, settings.min_members)
+        self._observer = observer
+        self._time = time
+        self._steps = steps
+        self._members = members
+        self._offsets = random.offsets
+        self._machine = Machine(trace)
+        self._shaper = shaper
+        self._slot = 0
+        self._own: dict[int, Snapshot] = {}
+        self._counted = 0
+        # Round id and stop slot of the last round; the round id that the
+        # observer was told; since when something was announced.
+        self._finished = 0
+        self._finished_at = 0
+        self._told = 0
+        self._announced = math.inf
+
+    @property
+    def status(self) -> int:
+        """The status code to show."""
+        return self._machine.state
+
+    @property
+    def counted(self) -> int:
+        """The new_total up to which local changes have been in a round."""
+        return self._counted
+
+    @property
+    def due(self) -> float:
+        """When L{advance} has something to do, monotonic."""
+        current = self.round
+        if current is None:
+            return math.inf
+        if not current.prepared:
+            return current.start_at - PREPARED
+        return min(current.start_at if not current.started else math.inf, self._stop_at(current))
+
+    def plan(self, slot: int) -> SlotPlan | None:
+        """What a slot carries."""
+        current = self.round
+        if current is None or (current.stop_slot is not None and slot >= current.stop_slot):
+            return None
+        last = slot + 1 == current.stop_slot
+        step = self._steps.at(slot)
+        return SlotPlan(
+            slot,
+            self._time.boundary(slot) + current.offset,
+            self._time.boundary(slot + 1) + (current.stop_offset if last else current.offset),
+            frames_per_slot(step),
+            frame_size(step),
+        )
+
+    def boundary(self, own: Snapshot, appeared: int | None, now: float) -> None:
+        """
+        A slot has begun.
+
+        @param own: what this node shows in it.
+        @param appeared: see L{flocknode.flock.members.Membership}.
+        """
+        earlier, self._slot = self._slot, own.slot
+        self._own[own.slot] = own
+        self._own = {slot: self._own[slot] for slot in sorted(self._own)[-REMEMBERED:]}
+        if appeared is not None:
+            self.agenda.returned = appeared
+        current = self.round
+        if len(own.set.members) == 1:
+            self.agenda.alone()
+            if current is not None and not current.started:
+                self._abandon()
+                current = None
+        if current is None:
+            self._announce(own, now)
+            return
+        for slot in range(max(earlier + 1, own.slot - REMEMBERED), own.slot + 1):
+            current.enter(slot, self._steps)
+        if current.leading:
+            current.count_down(own.slot, self._steps)
+        self._feed(Input.MORE if own.backlog or own.remaining else Input.LEVEL)
+        if own.slot + 1 == current.stop_slot:
+            self._feed(Input.LAST)
+
+    def call(self, now: float) -> None:
+        """
+        Before a heartbeat: if this node leads and all snapshots of a boundary
+        are here, call a round by it.
+        """
+        if self.round is not None:
+            return
+        for slot in (self._slot - 1, self._slot):
+            own = self._own.get(slot)
+            begun = self._time.boundary(slot)
+            if own is None or slot < self.agenda.earliest or now > begun + CALL_WITHIN:
+                continue
+            if not self._leads(own) or len(own.set.members) < self._quorum:
+                continue
+            shown = [self._members[m].shown.get(slot) for m in self._others(own)]
+            if not complete(own, shown, begun + SNAPSHOTS_WITHIN):
+                continue
+            trailers = [theirs.trailer for theirs in shown if theirs is not None]
+            sigma = self.agenda.due(*outstanding(own, trailers), now)
+            if sigma:
+                self._feed(Input.LEAD)
+                self._feed(Input.CALL)
+                self._enter(slot, sigma, own, True, now)
+                return
+
+    def hear(self, member: Member, heartbeat: Heartbeat, trailer: Trailer, now: float) -> None:
+        """A heartbeat of a member that shares this node's time."""
+        current, round_id = self.round, trailer.round_id
+        if not self._finished < round_id <= self._slot + 1:
+            return
+        if current is not None and round_id == current.id:
+            self._hear_own(current, member, heartbeat, trailer, now)
+            return
+        if heartbeat.status not in CALLING | SENDING or heartbeat.status in ENDING:
+            return
+        shared = [own for own in self._own.values() if own.set.hash == trailer.members]
+        if not shared:
+            return
+        if current is None or (round_id < current.id and not current.started):
+            if current is not None:
+                self._abandon()
+            self._adopt(shared[-1], member, heartbeat, trailer, now)
+        elif round_id < current.id:
+            # Two rounds are running: the older one is everybody's.
+            current.id = round_id
+            current.stop_slot = None
+            self._follow(current, now)
+            current.stop_by(trailer.stop_slot, self._slot)
+
+    def advance(self, now: float) -> None:
+        """Do what is due: prepare, start, give up, stop."""
+        current = self.round
+        if current is None:
+            return
+        if not current.prepared and now >= current.start_at - PREPARED:
+            current.prepared = True
+            self._shaper.begin(current.start_slot, self.plan, now)
+        if not current.started and now >= current.start_at:
+            self._start(current)
+        if current.started and not current.lost:
+            gone = any(current.is_lost(self._members[m]) for m in current.members)
+            if gone or current.leaderless(now):
+                self._lose(current)
+        if now >= self._stop_at(current):
+            self._stop(current, now)
+
+    def restart(self, slot: int) -> None:
+        """
+        Flock time is another one now, or this node was away: forget snapshots,
+        and what was running.
+        """
+        if self.round is not None:
+            started = self.round.started
+            self._abandon()
+            if started:
+                self._observer.round_stopped(self._told)
+        self._own.clear()
+        self._slot = slot
+        self._finished = self._finished_at = 0
+        self.agenda.earliest = slot + 1
+
+    def leader(self) -> MemberId | None:
+        """The lowest id alive, as of the last boundary."""
+        own = self._own.get(self._slot)
+        return own.set.members[0] if own is not None else None
+
+    def _leads(self, own: Snapshot) -> bool:
+        return own.set.members[0] == self._me
+
+    def _others(self, own: Snapshot) -> Sequence[MemberId]:
+        return [member for member in own.set.members if member != self._me]
+
+    def _feed(self, happened: Input) -> None:
+        if self._machine.accepts(happened):
+            self._machine.feed(happened)
+
+    def _announce(self, own: Snapshot, now: float) -> None:
+        """Show whether anything is outstanding; it delays nothing."""
+        if self._machine.state == Status.ENDED and own.slot <= self._finished_at:
+            return
+        leads = self._leads(own)
+        if not leads:
+            self.agenda.expire(own.slot, now)
+        something = (leads and self.agenda.waiting) or any(
+            outstanding(own, self._trailers(self._others(own)))
+        )
+        patient = now - self._announced <= PATIENCE
+        if len(own.set.members) < self._quorum or not something or not patient:
+            self._feed(Input.QUIET)
+            self._announced = math.inf
+        else:
+            self._feed(Input.LEAD if leads else Input.FOLLOW)
+            self._announced = min(self._announced, now)
+
+    def _trailers(self, members: Iterable[MemberId]) -> list[Trailer]:
+        trailers = (self._members[m].trailer for m in members)
+        return [trailer for trailer in trailers if trailer is not None]
+
+    def _enter(
+        self, round_id: int, sigma: int, own: Snapshot, leading: bool, now: float
+    ) -> None:
+        """Take part in a round from its start."""
+        self._begin(round_id, round_id + CALL_SLOTS, own, leading, now)
+        current = self.round
+        assert current is not None
+        current.sigma = padme.pad(max(sigma, padme.FLOOR))
+        current.payload = link_payload(sigma, len(own.set.members))
+        current.counted = own.new_total
+        if leading:
+            current.count_down(self._slot, self._steps)
+
+    def _begin(
+        self, round_id: int, start_slot: int, own: Snapshot, leading: bool, now: float
+    ) -> None:
+        offset, stop_offset = self._draw(), self._draw()
+        self.round = Round(
+            id=round_id,
+            start_slot=start_slot,
+            start_at=self._time.boundary(start_slot) + offset,
+            offset=offset,
+            stop_offset=stop_offset,
+            leading=leading,
+            members=set(self._others(own)),
+            counted=self._counted,
+            leader_heard=now,
+        )
+        self._announced = math.inf
+
+    def _draw(self) -> float:
+        return OFFSET * sum(self._offsets.uniform(-1, 1) for _ in range(3)) / 3
+
+    def _adopt(
+        self, own: Snapshot, member: Member, heartbeat: Heartbeat, trailer: Trailer, now: float
+    ) -> None:
+        """
+        Take part in a round that another calls, or that is running.
+
+        @param own: a snapshot with the same set of members as the other shows.
+        """
+        round_id = trailer.round_id
+        if self._slot <= round_id + CALL_SLOTS:
+            own = self._own.get(round_id, own)
+            shown = [self._members[m].shown.get(round_id) for m in self._others(own)]
+            known = [theirs.trailer for theirs in shown if theirs is not None]
+            self._feed(Input.CALLED)
+            self._enter(round_id, self.agenda.due(*outstanding(own, known)), own, False, now)
+        elif not trailer.stop_slot or trailer.stop_slot > self._slot + JOIN_SLOTS:
+            self._feed(Input.JOIN)
+            self._begin(round_id, self._slot + JOIN_SLOTS, own, False, now)
+        if self.round is not None:
+            self._hear_own(self.round, member, heartbeat, trailer, now)
+
+    def _hear_own(
+        self, current: Round, member: Member, heartbeat: Heartbeat, trailer: Trailer, now: float
+    ) -> None:
+        current.hear(member, heartbeat, trailer, now)
+        if trailer.stop_slot:
+            current.stop_by(trailer.stop_slot, self._slot)
+        if heartbeat.status == Status.GIVING_UP and not current.lost:
+            self._lose(current)
+        if current.leading and heartbeat.status in LEADING and member.id < self._me:
+            self._follow(current, now)
+
+    def _follow(self, current: Round, now: float) -> None:
+        """Another leads this round."""
+        if current.leading:
+            current.leading = False
+            self._feed(Input.YIELD if current.started else Input.CALLED)
+        current.leader_heard = now
+
+    def _start(self, current: Round) -> None:
+        current.started = True
+        self._feed(Input.START)
+        if current.lost:
+            self._feed(Input.LOSS)
+        self._counted = current.counted
+        self.agenda.started(current.id)
+        self._told = current.id
+        budget = current.payload + EXTRA_SLOTS * slot_payload(self._steps.at(current.start_slot))
+        self._observer.round_started(current.id, current.counted, budget)
+
+    def _lose(self, current: Round) -> None:
+        """Somebody is lost, or another says so."""
+        current.give_up(self._slot)
+        self._feed(Input.LOSS)
+
+    def _stop_at(self, current: Round) -> float:
+        if current.stop_slot is None:
+            return math.inf
+        return self._time.boundary(current.stop_slot) + current.stop_offset
+
+    def _stop(self, current: Round, now: float) -> None:
+        assert current.stop_slot is not None
+        self._shaper.halt()
+        self._feed(Input.STOP)
+        self._finished = current.id
+        self._finished_at = current.stop_slot
+        self.agenda.earliest = current.stop_slot
+        self.round = None
+        if not current.started:
+            return
+        if current.lost:
+            self.agenda.lost(current.remainder(), now)
+        own = self._own[max(self._own)]
+        self.rounds += 1
+        self.unfinished += bool(own.backlog or own.remaining)
+        self._observer.round_stopped(self._told)
+
+    def _abandon(self) -> None:
+        """Out of the round, at once."""
+        self._shaper.halt()
+        self.round = None
+        for happened in (Input.STOP, Input.QUIET):
+            self._feed(happened)

@@ -1,0 +1,378 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+The flock engine: one object that is fed what arrives and what time it is, and
+that says through its L{Transport} when which message leaves.  It does no I/O
+and reads no clock.
+
+What its host (the wire process, or a test) does:
+
+ - It calls L{Flock.advance} when the time that the previous call returned has
+   come, and whenever it likes before that (computing early is harmless).
+ - After L{Flock.heartbeat_received} it calls L{Flock.advance} once more: the
+   time of the next thing due may have moved.  After frames, offers and queueing
+   it need not: nothing of that moves anything that leaves.
+ - Messages start with what tells them apart: C{b"\\0"} + the receiver's id is a
+   frame (see L{flocknode.flock.messages.frame_topic}), an ASCII digit a
+   heartbeat (256 bytes).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from twisted.logger import Logger
+
+from flocknode.errors import ProtocolError
+from flocknode.flock.ceremony import Snapshot
+from flocknode.flock.conductor import Conductor
+from flocknode.flock.flocktime import SLOT, FlockTime, prefers
+from flocknode.flock.fsm import Tracer
+from flocknode.flock.heartbeat import Flags, parse_heartbeat
+from flocknode.flock.interfaces import (
+    FlockSettings,
+    FlockState,
+    MemberId,
+    Observer,
+    Priority,
+    Transport,
+)
+from flocknode.flock.link import Outgoing
+from flocknode.flock.members import SILENCE, Member, Membership
+from flocknode.flock.messages import parse_frame
+from flocknode.flock.pulse import Pulse
+from flocknode.flock.rate import UNMEASURED, Steps, delivered_step, queue_limit, uplink_step
+from flocknode.flock.rounds import JOIN_SLOTS
+from flocknode.flock.shaper import Shaper
+from flocknode.flock.streams import RandomStreams
+
+STALL: Final = 2.0
+"""Seconds without L{Flock.advance} after which everybody has given us up."""
+STEP_PAUSE: Final = 1.0
+"""Seconds between two steps of flock time."""
+ARRIVING: Final = 0.1
+"""Seconds that the last frames of a slot are given to arrive."""
+STATE_INTERVAL: Final = 0.1
+"""Seconds between two reports of state."""
+SOONEST: Final = 1e-5
+"""Seconds; what is due is never due at once again."""
+
+
+class Flock:
+    """
+    One member's engine.
+
+    @cvar shaper: and C{conductor}: the classes of its parts; a test of what
+        must not leak puts leaking ones in their place.
+    """
+
+    shaper: type[Shaper] = Shaper
+    conductor: type[Conductor] = Conductor
+    _log = Logger()
+
+    def __init__(
+        self,
+        settings: FlockSettings,
+        transport: Transport,
+        observer: Observer,
+        *,
+        now: float,
+        wall_ms: int,
+        random: RandomStreams,
+        trace: Tracer | None = None,
+    ) -> None:
+        """
+        @param now: monotonic seconds, as given to every other method.
+        @param wall_ms: the wall clock at C{now}, milliseconds since 1970; only
+            used if this node is the first of its flock.
+        @param trace: called at each transition of the state machine with
+            (state, input, next state).
+        """
+        self._settings = settings
+        self._me = settings.me
+        self._transport = transport
+        self._observer = observer
+        self._random = random
+        epoch = random.identity.randrange(1, 1 << 32)
+        self._members = {peer: Member(peer, Outgoing(peer, epoch)) for peer in settings.peers}
+        self._membership = Membership(self._me, tuple(self._members.values()))
+        self._time = FlockTime(now, wall_ms)
+        self._slot = self._time.slot(now)
+        self._uplink = uplink_step(settings.uplink, len(settings.peers))
+        self._steps = Steps(self._uplink)
+        self._shaper = self.shaper(
+            [member.outgoing for member in self._members.values()],
+            transport.frame,
+            observer.consumed,
+            random.links,
+        )
+        self._conductor = self.conductor(
+            settings,
+            observer,
+            self._shaper,
+            time=self._time,
+            steps=self._steps,
+            members=self._members,
+            random=random,
+            trace=trace,
+        )
+        self._pulse = Pulse(settings, self._uplink, random, now)
+        self._snapshot = self._look(now)
+        self._stepped = -math.inf
+        self._queue_limit = 0
+        self._last = now
+        self._reported = FlockState()
+        self._reported_at = -math.inf
+
+    @property
+    def state(self) -> FlockState:
+        """What the engine is doing right now."""
+        tally, current = self._shaper.tally, self._conductor.round
+        mean = tally.late / tally.ticks if tally.ticks else 0.0
+        return FlockState(
+            status=int(self._conductor.status),
+            round_id=current.id if current is not None else 0,
+            slot=self._slot,
+            step=self._steps.at(self._slot),
+            alive=tuple(m.id for m in self._members.values() if m.alive),
+            rounds=self._conductor.rounds,
+            unfinished=self._conductor.unfinished,
+            frames_sent=tally.sent,
+            frames_filled=tally.filled,
+            lateness_ms=(round(mean * 1000, 4), round(tally.latest * 1000, 4)),
+        )
+
+    def heartbeat_received(self, member: MemberId, message: bytes, now: float) -> None:
+        """
+        A heartbeat that the authenticated C{member} published.  What does not
+        parse is dropped.
+        """
+        sender = self._members.get(member)
+        try:
+            heartbeat = parse_heartbeat(message)
+        except ProtocolError as reason:
+            self._log.debug("heartbeat dropped: {reason}", reason=str(reason))
+            return
+        trailer = heartbeat.trailer
+        if sender is None or trailer is None:
+            return
+        if trailer.flags & Flags.LEAVING:
+            if sender.alive:
+                self._lose(sender)
+            return
+        self._time.observe(sender.estimate, now, trailer.time_ms)
+        sender.hear(heartbeat, trailer, now)
+        if not sender.alive:
+            sender.alive = True
+            self._forget(sender)
+            self._observer.alive(member, 0)
+        if not self._time.agrees_with(sender.estimate):
+            self._consider_time(sender, now)
+            return
+        if member == self._conductor.leader():
+            self._steps.decide(trailer.slot + 2, trailer.step)
+        self._conductor.hear(sender, heartbeat, trailer, now)
+
+    def frame_received(self, member: MemberId, message: bytes | memoryview, now: float) -> None:
+        """
+        A frame that the authenticated C{member} published for this node.  What
+        does not parse, or is for somebody else, is dropped.
+        """
+        sender = self._members.get(member)
+        try:
+            frame = parse_frame(message)
+        except ProtocolError as reason:
+            self._log.debug("frame dropped: {reason}", reason=str(reason))
+            return
+        if sender is None or not sender.alive or frame.receiver != self._me:
+            return
+        arrival = sender.incoming.feed(frame)
+        if arrival is None:
+            return
+        sender.frame(frame.slot)
+        if arrival.fresh:
+            self._forget(sender)
+            self._observer.alive(member, frame.epoch)
+        if arrival.gap:
+            self._observer.reset(member)
+        if arrival.data:
+            self._observer.received(member, bytes(arrival.data))
+
+    def offer(self, new_total: int, backlog: int, remaining: int, digest: bytes) -> None:
+        """
+        What the next snapshot shall show.
+
+        @param new_total: bytes of local changes since the process started.
+        @param backlog: the most bytes that any one alive member lacks of what
+            this node holds.
+        @param remaining: bytes that this node itself still lacks.
+        @param digest: 16 bytes of the state of all boxes.
+        """
+        self._pulse.offer(new_total, backlog, remaining, digest)
+
+    def queue(self, member: MemberId, priority: Priority, records: bytes) -> None:
+        """
+        Put whole records behind one of the two queues towards a member.
+
+        @param records: one or more records, each with its u32 big-endian length
+            in front.  The caller bounds what it queues by L{Observer.consumed}.
+            What is queued for a member that is not alive is dropped, and
+            reported as consumed.
+        @raise ProtocolError: these are not whole records; nothing was queued.
+        """
+        receiver = self._members.get(member)
+        if receiver is not None and receiver.alive:
+            receiver.outgoing.put(priority, records)
+        elif records:
+            self._observer.consumed(member, priority, len(records))
+
+    def skip(self, member: MemberId) -> None:
+        """
+        The bytes that L{Observer.received} was told last could not be kept.
+        L{Observer.reset} is told, and received goes on at the next start of a
+        record.  May be called from within L{Observer.received}.
+        """
+        if member in self._members:
+            self._members[member].incoming.skip()
+            self._observer.reset(member)
+
+    def leave(self, now: float) -> None:
+        """
+        Say in the heartbeats from now on that this node is about to go.  The
+        next one leaves when it would have left anyway, within 275 ms.
+        """
+        self._pulse.leave()
+
+    def advance(self, now: float) -> float:
+        """
+        Do what is due at C{now}.
+
+        @return: when the next thing is due; always later than C{now}.
+        """
+        if now - self._last > STALL:
+            self._wake_up(now)
+        self._last = now
+        for member in self._members.values():
+            if member.alive and now - member.heard > SILENCE:
+                self._lose(member)
+        if now >= self._time.boundary(self._slot + 1):
+            self._boundary(now)
+        self._conductor.advance(now)
+        self._shaper.advance(now)
+        if self._pulse.tick(now):
+            self._beat(now)
+        self._report(now)
+        due = min(
+            self._time.boundary(self._slot + 1),
+            self._pulse.due,
+            self._shaper.due,
+            self._conductor.due,
+        )
+        return max(due, now + SOONEST)
+
+    def _lose(self, member: Member) -> None:
+        member.gone()
+        self._membership.lost(member.id)
+        self._forget(member)
+        self._observer.lost(member.id)
+
+    def _forget(self, member: Member) -> None:
+        """Whatever was queued for it belongs to a past that it does not know."""
+        for priority, size in zip(Priority, member.outgoing.forget(), strict=True):
+            if size:
+                self._observer.consumed(member.id, priority, size)
+
+    def _wake_up(self, now: float) -> None:
+        """This process stood still: the others have long gone on without it."""
+        for member in self._members.values():
+            if member.alive:
+                self._lose(member)
+        self._membership.update(self._time, self._slot)
+        self._restart(now)
+        self._pulse.restart(now)
+
+    def _consider_time(self, member: Member, now: float) -> None:
+        """This member has another flock time: it may be the better one."""
+        own, hears = self._membership.current.heard, member.hears()
+        if (
+            self._conductor.round is None
+            and self._me not in hears  # else it has just come over to this time
+            and member.estimate.certain
+            and prefers((member.count, min(hears)), (len(own), own[0]))
+            and (len(own) == 1 or now >= self._stepped + STEP_PAUSE)
+        ):
+            self._time.adopt(member.estimate)
+            self._stepped = now
+            self._restart(now)
+
+    def _restart(self, now: float) -> None:
+        """Go on in another slot, with nothing of what was shown before."""
+        self._slot = self._time.slot(now)
+        self._steps.restart()
+        self._conductor.restart(self._slot)
+        self._snapshot = self._look(now)
+
+    def _boundary(self, now: float) -> None:
+        slot = self._time.slot(now)
+        before = self._membership.current
+        if self._conductor.round is None:
+            lowest = self._members.get(before.heard[0])
+            self._time.correct(None if lowest is None else lowest.estimate, SLOT)
+        self._slot = max(slot, self._slot + 1)
+        after = self._membership.update(self._time, self._slot)
+        if set(after.members) - set(before.members):
+            if self._membership.returned(before, after):
+                self._pulse.returned(now)
+            elif len(before.members) == 1:
+                self._pulse.formed(now)
+        self._snapshot = self._look(now)
+        if after.members[0] == self._me:
+            trailers = (self._members[m].trailer for m in after.members[1:])
+            uplinks = [trailer.uplink for trailer in trailers if trailer is not None]
+            self._steps.decide(self._slot + 2, min([self._uplink, *uplinks]))
+        self._steps.forget_before(self._slot - JOIN_SLOTS)
+        self._conductor.boundary(self._snapshot, self._membership.appeared, now)
+        limit = queue_limit(self._steps.at(self._slot))
+        if limit != self._queue_limit:
+            self._queue_limit = limit
+            self._transport.frame_queue(limit)
+
+    def _look(self, now: float) -> Snapshot:
+        members, counted = self._membership.current, self._conductor.counted
+        return self._pulse.look(self._slot, members, counted, now)
+
+    def _beat(self, now: float) -> None:
+        self._conductor.call(now)
+        message = self._pulse.heartbeat(
+            self._conductor.status,
+            self._snapshot,
+            self._conductor.round,
+            time_ms=self._time.ms(now),
+            step=self._steps.at(self._slot + 2),
+            delivered=self._delivered(now),
+            now=now,
+        )
+        self._transport.heartbeat(message)
+
+    def _delivered(self, now: float) -> int:
+        """The step that all incoming links delivered in the last slot that counts."""
+        current = self._conductor.round
+        early = now < self._time.boundary(self._slot) + ARRIVING
+        slot = self._slot - 1 - early
+        if current is None or slot < current.start_slot:
+            return UNMEASURED
+        step = self._steps.at(slot)
+        steps = [
+            delivered_step(step, self._members[m].arrived.get(slot, 0))
+            for m in current.members
+            if self._members[m].since + JOIN_SLOTS <= slot
+        ]
+        return min(steps, default=UNMEASURED)
+
+    def _report(self, now: float) -> None:
+        if now - self._reported_at < STATE_INTERVAL:
+            return
+        state = self.state
+        if state != self._reported:
+            self._reported, self._reported_at = state, now
+            self._observer.state(state)

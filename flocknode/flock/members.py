@@ -1,0 +1,219 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+Who is there: what is known of each configured peer, and with whom this node
+takes part in rounds.
+
+A peer is alive for 2 s after each of its heartbeats.  The set of members is
+this node and all that are alive and share its time.  If the sets of members
+differ for four slots, each computes it instead: whoever is not heard by, or
+does not hear, another of the set is dropped, highest id first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeVar
+
+import attrs
+
+from flocknode.flock.flocktime import Estimate, FlockTime
+from flocknode.flock.heartbeat import IDS_SHOWN, Flags, Heartbeat, Trailer, members_hash
+from flocknode.flock.interfaces import MemberId
+from flocknode.flock.link import Incoming, Outgoing
+
+_T = TypeVar("_T")
+
+SILENCE: Final = 2.0
+"""Seconds without a heartbeat until a member counts as gone."""
+APART: Final = 4
+"""Slots of different member sets until the set is computed."""
+REMEMBERED: Final = 6
+"""Slots that snapshots and counts of frames are kept for."""
+
+
+@attrs.frozen
+class Shown:
+    """
+    The first heartbeat that a member showed in a slot.
+
+    @ivar received: monotonic seconds.
+    """
+
+    trailer: Trailer
+    received: float
+
+
+@attrs.define(eq=False)
+class Member:
+    """
+    A configured peer.
+
+    @ivar heard: when, monotonic seconds.
+    @ivar alive: as the observer was told.
+    @ivar status: its latest code; C{trailer} its latest trailer.
+    @ivar shown: its snapshots by slot.
+    @ivar arrived: frames by the sender's slot.
+    @ivar in_round: the round it shows, 0 if none; C{since} the slot in which it
+        first did.
+    @ivar without_frames: heartbeats from within that round since its last frame.
+    """
+
+    id: MemberId
+    outgoing: Outgoing
+    incoming: Incoming = attrs.field(factory=Incoming)
+    estimate: Estimate = attrs.field(factory=Estimate)
+    heard: float = -math.inf
+    alive: bool = False
+    status: int = 0
+    trailer: Trailer | None = None
+    shown: dict[int, Shown] = attrs.field(factory=dict)
+    arrived: dict[int, int] = attrs.field(factory=dict)
+    in_round: int = 0
+    since: int = 0
+    without_frames: int = 0
+    count: int = 0
+    _heartbeats: int = 0
+    _listed: dict[MemberId, int] = attrs.field(factory=dict)
+
+    def hear(self, heartbeat: Heartbeat, trailer: Trailer, now: float) -> None:
+        """Take in a heartbeat of Flock 2."""
+        self.heard = now
+        self.status = heartbeat.status
+        self.trailer = trailer
+        self.count = heartbeat.count
+        self._heartbeats += 1
+        for listed in heartbeat.ids:
+            self._listed[listed] = self._heartbeats
+        if self.shown and trailer.slot < max(self.shown):
+            # It stepped back to another flock time: slots have other numbers.
+            self.shown.clear()
+        if trailer.slot not in self.shown:
+            self.shown[trailer.slot] = Shown(trailer, now)
+            self.shown = _latest(self.shown)
+        if trailer.round_id != self.in_round:
+            self.in_round = trailer.round_id
+            self.since = trailer.slot
+            self.without_frames = 0
+
+    def frame(self, slot: int) -> None:
+        """A frame of that slot came."""
+        self.without_frames = 0
+        self.arrived[slot] = self.arrived.get(slot, 0) + 1
+        if len(self.arrived) > REMEMBERED:
+            self.arrived = _latest(self.arrived)
+
+    def hears(self) -> frozenset[MemberId]:
+        """Whom it shows as heard: the ids of its last turn, and itself."""
+        turns = -(-self.count // IDS_SHOWN) if self.count else 1
+        oldest = self._heartbeats - turns - (turns > 1)
+        return frozenset(m for m, seen in self._listed.items() if seen > oldest) | {self.id}
+
+    def gone(self) -> None:
+        """It fell silent: nothing it showed counts any more."""
+        self.alive = False
+        self.heard = -math.inf
+        self.trailer = None
+        self.status = self.count = self.in_round = self.without_frames = 0
+        self.shown.clear()
+        self.arrived.clear()
+        self._listed.clear()
+        self.estimate.clear()
+        self.incoming.lost()
+
+
+def _latest(by_slot: dict[int, _T]) -> dict[int, _T]:
+    """The slots added last."""
+    return dict(list(by_slot.items())[-REMEMBERED:])
+
+
+@attrs.frozen
+class Set:
+    """
+    With whom a node takes part.
+
+    @ivar heard: alive and of the same time, this node included; sorted.
+    @ivar members: of these, those it takes part with; sorted.
+    @ivar hash: of C{members}.
+    """
+
+    heard: tuple[MemberId, ...]
+    members: tuple[MemberId, ...]
+    hash: int
+
+    @classmethod
+    def of(cls, heard: Iterable[MemberId], members: Iterable[MemberId]) -> Set:
+        return cls(tuple(sorted(heard)), tuple(sorted(members)), members_hash(members))
+
+
+class Membership:
+    """
+    Whom this node takes part with, slot by slot.
+
+    @ivar current: as of the last boundary.
+    @ivar appeared: the slot as of whose boundary somebody is there who was not,
+        or hears this node who did not, if any did at the last boundary.  Who was
+        away may not have noticed, so being heard again counts as well.
+    """
+
+    def __init__(self, me: MemberId, members: Sequence[Member]) -> None:
+        self.current = Set.of((me,), (me,))
+        self.appeared: int | None = None
+        self._me = me
+        # Who hears this node, too; and who of the current set has not been
+        # silent since.
+        self._mutual: frozenset[MemberId] = frozenset()
+        self._stayed = {me}
+        self._members = {member.id: member for member in members}
+        self._apart = 0
+
+    def lost(self, member: MemberId) -> None:
+        """It fell silent; it may be back before the next boundary."""
+        self._stayed.discard(member)
+        self._mutual -= {member}
+
+    def update(self, time: FlockTime, slot: int) -> Set:
+        """At the boundary that begins a slot."""
+        heard = [
+            m for m in self._members.values() if m.alive and time.agrees_with(m.estimate)
+        ]
+        everyone = {self._me, *(m.id for m in heard)}
+        chosen = everyone
+        if self._apart >= APART:
+            chosen = self._agreeable(everyone)
+            if chosen == everyone:
+                self._apart = 0
+        self.current = Set.of(everyone, chosen)
+        mutual = frozenset(m.id for m in heard if m.id in chosen and self._me in m.hears())
+        new = mutual - self._mutual
+        # That a member hears this node was shown in the slot before already.
+        self.appeared = slot - (new <= self._stayed) if new else None
+        self._mutual, self._stayed = mutual, set(self.current.members)
+        if self._apart < APART:
+            differ = any(m.trailer and m.trailer.members != self.current.hash for m in heard)
+            self._apart = self._apart + 1 if differ else 0
+        return self.current
+
+    def returned(self, before: Set, after: Set) -> bool:
+        """
+        Whether this node is the one who returns: between two boundaries it has
+        met a flock larger than its own, and one that is not just forming.
+        """
+        own = set(before.members)
+        for member in after.members:
+            if member in own:
+                continue
+            met = self._members[member]
+            forming = met.trailer is not None and met.trailer.flags & Flags.FORMING
+            if not forming and len(met.hears() - own) > len(own):
+                return True
+        return False
+
+    def _agreeable(self, everyone: set[MemberId]) -> set[MemberId]:
+        hears = {m: self._members[m].hears() for m in everyone if m != self._me}
+        hears[self._me] = frozenset(everyone)
+        left = set(everyone)
+        for member in sorted(everyone, reverse=True):
+            if any(other not in hears[member] or member not in hears[other] for other in left):
+                left.discard(member)
+        return left if self._me in left else {self._me}

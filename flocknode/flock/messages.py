@@ -1,0 +1,78 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+Frames: the messages that carry content, or nothing.
+
+One message part, big-endian::
+
+    topic      17   b"\\0" + the receiver's id
+    code        4   b"200 "
+    epoch       4   random at the sender's process start
+    sequence    8   counts the frames of this link and epoch
+    slot        4   the slot whose frames this is one of
+    used        4   bytes of payload that are not padding
+    start       4   offset of the first record start in them; 0xFFFFFFFF: none
+    payload         used bytes
+    zeros           up to the frame size of the rate step in force
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import attrs
+
+from flocknode.errors import ProtocolError
+from flocknode.flock.interfaces import MemberId
+
+FRAME_HEADER: Final = struct.Struct(">17s4sIQIII")
+FRAME_CODE: Final = b"200 "
+FRAME_SIZES: Final = (4117, 16405, 65557)
+"""What a frame may measure in all; 4117 is Flock 1.0.0's file message."""
+NO_RECORD_START: Final = 0xFFFFFFFF
+
+FRAME_SUBSCRIPTION: Final = b"\0"
+HEARTBEAT_SUBSCRIPTIONS: Final = (b"1", b"4")
+"""What every node subscribes to, besides its own frame topic (and C{b"2"},
+the file messages of 1.0.0)."""
+
+
+def frame_topic(receiver: MemberId) -> bytes:
+    """What a frame for C{receiver} starts with: what the receiver subscribes to."""
+    return FRAME_SUBSCRIPTION + receiver
+
+
+@attrs.frozen
+class Frame:
+    """
+    A frame as it came in.
+
+    @ivar payload: the used bytes only; may be a view of the message.
+    @ivar start: index of the first record start in C{payload}, None if none.
+    """
+
+    receiver: MemberId
+    epoch: int
+    sequence: int
+    slot: int
+    start: int | None
+    payload: memoryview
+
+
+def parse_frame(message: bytes | memoryview) -> Frame:
+    """@raise ProtocolError: these bytes are no frame."""
+    if len(message) not in FRAME_SIZES:
+        raise ProtocolError(f"a frame does not measure {len(message)} bytes")
+    topic, code, epoch, sequence, slot, used, start = FRAME_HEADER.unpack_from(message)
+    if topic[0] != 0 or code != FRAME_CODE:
+        raise ProtocolError("a frame does not start like this")
+    if used > len(message) - FRAME_HEADER.size:
+        raise ProtocolError("a frame cannot use more than it has")
+    if start == NO_RECORD_START:
+        first = None
+    elif start < used:
+        first = start
+    else:
+        raise ProtocolError("a record cannot start behind the payload")
+    payload = memoryview(message)[FRAME_HEADER.size : FRAME_HEADER.size + used]
+    return Frame(MemberId(topic[1:]), epoch, sequence, slot, first, payload)

@@ -1,0 +1,119 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+How much is sent: rate steps, and the number and size of frames at each.
+
+A step is an eighth of an octave, step 0 is 64 KiB a second and link (message
+bytes).  The step in force says how many frames of which size a link carries in
+a slot of 500 ms; that is a fixed table, so that all members send alike.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from flocknode.flock.messages import FRAME_HEADER, FRAME_SIZES
+
+BASE: Final = 65_536
+"""Bytes per second and link at step 0."""
+STEPS_PER_OCTAVE: Final = 8
+LAST_STEP: Final = 112
+"""1 GiB a second and link."""
+UNMEASURED: Final = 0xFF
+"""Shown in place of a delivered step when no frame was due."""
+
+MEDIUM_FROM: Final = 32
+LARGE_FROM: Final = 56
+"""Steps from which frames are larger: 1 MiB/s and 8 MiB/s.  Below 8 MiB/s a link
+costs the processor at most 500 frames a second, and no slot of the two larger
+sizes has fewer than 32 frames."""
+
+SLOT_SECONDS: Final = 0.5
+
+
+def rate(step: int) -> float:
+    """Bytes per second and link."""
+    return float(BASE * 2.0 ** (step / STEPS_PER_OCTAVE))
+
+
+def step_of(bytes_per_second: float) -> int:
+    """The greatest step that is not faster; 0 if all are."""
+    if bytes_per_second <= BASE:
+        return 0
+    # A rate computed from a step must give that step back.
+    exact = STEPS_PER_OCTAVE * math.log2(bytes_per_second / BASE) + 1e-9
+    return min(LAST_STEP, int(exact))
+
+
+def uplink_step(uplink: int, peers: int) -> int:
+    """
+    @param uplink: bytes per second that a node may send in all.
+    @param peers: configured peers; each is a link, alive or not.
+    """
+    return step_of(uplink / max(1, peers))
+
+
+def frame_size(step: int) -> int:
+    """Bytes of a frame, its topic included."""
+    if step >= LARGE_FROM:
+        return FRAME_SIZES[2]
+    return FRAME_SIZES[1] if step >= MEDIUM_FROM else FRAME_SIZES[0]
+
+
+def frames_per_slot(step: int) -> int:
+    """Frames of a link in a slot."""
+    return max(1, round(rate(step) * SLOT_SECONDS / frame_size(step)))
+
+
+def slot_payload(step: int) -> int:
+    """Bytes of payload that a link can carry in a slot."""
+    return frames_per_slot(step) * (frame_size(step) - FRAME_HEADER.size)
+
+
+def queue_limit(step: int) -> int:
+    """Frames that may wait on a link: 100 ms worth, at least four."""
+    return max(4, -(-frames_per_slot(step) // 5))
+
+
+def delivered_step(step: int, arrived: int) -> int:
+    """What a link delivered in a slot at C{step} in which C{arrived} frames came."""
+    due = frames_per_slot(step)
+    if arrived >= due:
+        return step
+    return min(step, step_of(rate(step) * arrived / due))
+
+
+class Steps:
+    """
+    The step in force of each slot, as far as it is known.
+    """
+
+    def __init__(self, own: int) -> None:
+        """@param own: this node's uplink step; nothing faster is ever used."""
+        self._own = own
+        self._known: dict[int, int] = {}
+        self._last = own
+
+    def decide(self, slot: int, step: int) -> None:
+        """The leader showed C{step} for C{slot}; what it showed first counts."""
+        self._known.setdefault(slot, min(step, self._own))
+
+    def at(self, slot: int) -> int:
+        """The step of a slot, or if it is not known, the last one before it."""
+        known = self._known.get(slot)
+        if known is not None:
+            return known
+        earlier = [s for s in self._known if s < slot]
+        return self._known[max(earlier)] if earlier else self._last
+
+    def forget_before(self, slot: int) -> None:
+        """Slots long past are not asked for again; the step carries on."""
+        if any(s < slot for s in self._known):
+            self._last = self.at(slot - 1)
+            self._known = {s: step for s, step in self._known.items() if s >= slot}
+
+    def restart(self) -> None:
+        """Slots have other numbers now; the step carries on."""
+        if self._known:
+            self._last = self._known[max(self._known)]
+        self._known.clear()

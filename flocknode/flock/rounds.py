@@ -1,0 +1,166 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+One round: how long it is, when it starts and when it stops.
+
+The length is fixed before the start: per link (1.2 + 0.02 N) Padmé(Σ) / (N - 1)
+bytes of payload, plus two slots.  The leader counts the payload of the slots by
+the steps in force and shows the stop slot three slots ahead or more.  Neither
+has anything to do with what is really sent.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import attrs
+
+from flocknode.flock import padme
+from flocknode.flock.heartbeat import Flags, Heartbeat, Trailer
+from flocknode.flock.interfaces import MemberId
+from flocknode.flock.members import Member
+from flocknode.flock.rate import Steps, slot_payload
+from flocknode.flock.status import LEADING, SENDING
+
+CALL_SLOTS: Final = 2
+"""Slots between the boundary whose snapshots call a round and its start."""
+EXTRA_SLOTS: Final = 2
+"""Slots that every round has over its computed length."""
+STOP_AHEAD: Final = 3
+"""Slots between the decision to give up and the stop: at least two whole ones,
+in which everybody hears of it."""
+STOP_HORIZON: Final = 16
+"""A stop slot further ahead than this is not believed."""
+JOIN_SLOTS: Final = 2
+"""Slots after which the links of one who joins a running round count."""
+OFFSET: Final = 0.025
+"""Seconds; private offsets are this times the mean of three uniform(-1, 1)."""
+HEARTBEATS_WITHOUT_FRAMES: Final = 3
+"""As in Flock 1.0.0: so many from within a round, and no frame, is a loss."""
+LEADERLESS: Final = 2.0
+"""Seconds without a sign of a leader after which a round without stop slot is
+given up."""
+
+
+def link_payload(sigma: int, members: int) -> int:
+    """
+    Bytes of payload on each link of a round.
+
+    @param sigma: what is outstanding, bytes, padded here.
+    @param members: who take part.
+    """
+    least = max(padme.pad(sigma), padme.FLOOR)
+    return math.ceil((1.2 + 0.02 * members) * least / max(1, members - 1))
+
+
+@attrs.define(eq=False)
+class Round:
+    """
+    What a member knows of the round that it takes part in.
+
+    @ivar id: the boundary whose snapshots called it.
+    @ivar start_slot: the first slot with frames of this node.
+    @ivar start_at: when it starts here, private offset included (monotonic).
+    @ivar offset: the private offset of the start, seconds; slots of the round
+        are shifted by it.
+    @ivar stop_offset: that of the stop.
+    @ivar leading: whether this node counts down.
+    @ivar members: the others, who are expected to send frames.
+    @ivar counted: the new_total of local changes that are part of it.
+    @ivar leader_heard: monotonic.
+    @ivar sigma: what it was planned for, padded bytes; 0 if not known here.
+    @ivar payload: planned, bytes per link; 0 if not known here.
+    @ivar prepared: its first frames are planned.
+    @ivar started: it has started here.
+    @ivar stop_slot: the first slot without frames, once known.
+    @ivar lost: somebody was lost in it.
+    """
+
+    id: int
+    start_slot: int
+    start_at: float
+    offset: float
+    stop_offset: float
+    leading: bool
+    members: set[MemberId]
+    counted: int
+    leader_heard: float
+    sigma: int = 0
+    payload: int = 0
+    prepared: bool = False
+    started: bool = False
+    stop_slot: int | None = None
+    lost: bool = False
+    _passed: int = 0
+
+    def enter(self, slot: int, steps: Steps) -> None:
+        """A slot of the round has begun; call it once for each, in order."""
+        if slot >= self.start_slot:
+            self._passed += slot_payload(steps.at(slot))
+
+    def count_down(self, slot: int, steps: Steps) -> None:
+        """
+        The leader's decision when to stop: two slots after the one in which
+        the planned payload is complete.
+
+        @param slot: the current one; steps are known up to two slots ahead.
+        """
+        if self.stop_slot is not None:
+            return
+        full, carried = max(slot, self.start_slot - 1), self._passed
+        while carried < self.payload:
+            full += 1
+            if full > slot + CALL_SLOTS:
+                return
+            carried += slot_payload(steps.at(full))
+        self.stop_by(full + 1 + EXTRA_SLOTS, slot)
+
+    def stop_by(self, stop_slot: int, slot: int) -> None:
+        """
+        Somebody showed a stop slot.  The lowest counts, if it is believable.
+
+        @param slot: the current one.
+        """
+        if slot < stop_slot <= slot + STOP_HORIZON:
+            self.stop_slot = min(stop_slot, self.stop_slot or stop_slot)
+
+    def give_up(self, slot: int) -> None:
+        """Somebody is lost: end soon, at the same slot for all."""
+        self.lost = True
+        self.stop_by(max(slot, self.start_slot) + STOP_AHEAD, slot)
+
+    def remainder(self) -> int:
+        """Of what was planned: bytes for which there has been no room."""
+        if not self.payload:
+            return 0
+        left = max(0, self.payload - self._passed) / self.payload
+        return math.ceil(self.sigma * left)
+
+    def expects_frames(self, heartbeat: Trailer, since: int) -> bool:
+        """
+        Whether who sent this heartbeat sends frames, too.
+
+        @param since: the slot in which it first showed the round.
+        """
+        return heartbeat.slot >= max(self.start_slot, since + JOIN_SLOTS)
+
+    def is_lost(self, member: Member) -> bool:
+        """Whether this member left the round without a word."""
+        return not member.alive or member.without_frames >= HEARTBEATS_WITHOUT_FRAMES
+
+    def leaderless(self, now: float) -> bool:
+        """Whether nobody is there any more who would show the stop slot."""
+        return (
+            self.stop_slot is None and not self.leading and now - self.leader_heard > LEADERLESS
+        )
+
+    def hear(self, member: Member, heartbeat: Heartbeat, trailer: Trailer, now: float) -> None:
+        """A heartbeat of this round, from a member that is in it."""
+        if heartbeat.status in LEADING:
+            self.leader_heard = now
+        if heartbeat.status not in SENDING:
+            return
+        if not trailer.flags & Flags.LEAVING:
+            self.members.add(member.id)
+        if self.started and self.expects_frames(trailer, member.since):
+            member.without_frames += 1

@@ -1,0 +1,271 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+The shaper: when a frame leaves, and how large it is.
+
+A slot has 50 ticks.  On each link a fixed number of frames leaves in a slot,
+spread evenly over the ticks; within a tick the links are in an order drawn
+anew.  Number, times and sizes come from the slot's plan and from chance.  The
+queues are looked at last: when a frame is built, one tick ahead, it takes what
+is there, and zeros fill the rest.
+
+A frame that could not leave (a tick came too late, or the link's queue was
+full) is made up over the rest of the slot, at most at twice the rate; what then
+is missing at the end of the slot is not sent at all.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import attrs
+
+from flocknode.flock.interfaces import MemberId, Priority
+from flocknode.flock.link import Built, Outgoing
+
+TICKS: Final = 50
+"""Ticks of a slot; 10 ms each unless a slot is cut to end at a private time."""
+
+
+@attrs.frozen
+class SlotPlan:
+    """
+    What each link carries in one slot.
+
+    @ivar slot: its number, shown in its frames.
+    @ivar start: and C{end}: monotonic seconds, private offsets included.
+    @ivar frames: on each link.
+    @ivar size: bytes of each frame.
+    """
+
+    slot: int
+    start: float
+    end: float
+    frames: int
+    size: int
+
+    def time(self, tick: int) -> float:
+        """When a tick is due."""
+        return self.start + (self.end - self.start) * tick / TICKS
+
+    def next_tick(self, now: float) -> int:
+        """The first tick that is later than C{now}; may be one of no slot."""
+        passed = (now - self.start) * TICKS / (self.end - self.start)
+        return max(0, math.floor(passed + 1e-6) + 1)
+
+
+@attrs.define(eq=False)
+class _Quota:
+    """
+    What a link still has to carry in the slot.
+
+    @ivar left: frames.
+    @ivar base: the tick since when C{due} are spread over the rest.
+    """
+
+    link: Outgoing
+    left: int = 0
+    base: int = 0
+    due: int = 0
+
+    def at(self, tick: int) -> int:
+        """Frames due at this tick, if nothing is late."""
+        target = -(-self.due * (tick - self.base + 1) // (TICKS - self.base))
+        return target - (self.due - self.left)
+
+
+@attrs.define(eq=False)
+class Tally:
+    """
+    @ivar sent: frames.
+    @ivar filled: frames with payload.
+    @ivar refused: attempts that met a full queue.
+    @ivar missed: frames that were never sent.
+    @ivar ticks: emission ticks; C{late} their lateness in all, C{latest} the
+        worst, seconds.
+    """
+
+    sent: int = 0
+    filled: int = 0
+    refused: int = 0
+    missed: int = 0
+    ticks: int = 0
+    late: float = 0.0
+    latest: float = 0.0
+
+
+def _no_plan(slot: int) -> None:
+    return None
+
+
+class Shaper:
+    """
+    Emits a member's frames.
+
+    @ivar due: when to call L{advance} next, monotonic; infinite while idle.
+    @ivar tally: what it has done.
+    """
+
+    def __init__(
+        self,
+        links: Sequence[Outgoing],
+        send: Callable[[MemberId, bytes], bool],
+        consumed: Callable[[MemberId, Priority, int], None],
+        order: random.Random,
+    ) -> None:
+        """
+        @param links: all configured ones, connected or not.
+        @param send: false if the link's queue is full.
+        @param consumed: told member, priority and bytes that have left.
+        """
+        self.due = math.inf
+        self.tally = Tally()
+        self._quotas = [_Quota(link) for link in links]
+        self._send = send
+        self._consumed = consumed
+        self._plan_of: Callable[[int], SlotPlan | None] = _no_plan
+        self._order = order
+        self._plan: SlotPlan | None = None
+        self._tick = 0
+        # Frames that each link carries at that tick; None once they are built.
+        self._counts: list[int] | None = None
+        self._built: list[tuple[_Quota, Built]] = []
+
+    def begin(self, slot: int, plan: Callable[[int], SlotPlan | None], now: float) -> None:
+        """
+        Emit from this slot on, until a slot has no plan.
+
+        @param plan: says what a slot carries; asked once, shortly before it.
+        """
+        self.halt()
+        self._plan_of = plan
+        self._enter(slot, now)
+
+    def halt(self) -> None:
+        """Send nothing more; payload of built frames goes back."""
+        self._unbuild()
+        self._plan = self._counts = None
+        self.due = math.inf
+
+    def advance(self, now: float) -> None:
+        """Send what is due, and build what is due next."""
+        while self._plan is not None and now >= self.due:
+            if now >= self._plan.end + (self._plan.end - self._plan.start) / TICKS:
+                # Too late for this slot: nothing of it is sent any more.
+                self._unbuild()
+                self._leave(now)
+            elif self._counts is not None:
+                self._build(self._plan, self._counts)
+                self._counts = None
+                self.due = self._plan.time(self._tick)
+            else:
+                tally = self.tally
+                tally.ticks += 1
+                tally.late += now - self.due
+                tally.latest = max(tally.latest, now - self.due)
+                self._emit()
+                self._schedule(self._tick + 1, now)
+
+    def _enter(self, slot: int, now: float) -> None:
+        """Begin with a slot, or with the next one that is not over."""
+        plan = self._plan_of(slot)
+        while plan is not None and plan.end <= now:
+            self.tally.missed += plan.frames * len(self._quotas)
+            slot += 1
+            plan = self._plan_of(slot)
+        self._plan = plan
+        if plan is None:
+            self.due = math.inf
+            return
+        for quota in self._quotas:
+            quota.left = quota.due = plan.frames
+            quota.base = 0
+        self._schedule(0, now)
+
+    def _leave(self, now: float) -> None:
+        assert self._plan is not None
+        self.tally.missed += sum(quota.left for quota in self._quotas)
+        self._enter(self._plan.slot + 1, now)
+
+    def _schedule(self, tick: int, now: float) -> None:
+        """
+        Find the next tick with frames; they are built one tick before.
+
+        @param tick: the first that comes into question.
+        """
+        plan = self._plan
+        assert plan is not None
+        if now >= plan.start:
+            # The last tick always comes, however late, if only it is this slot's.
+            tick = max(tick, min(plan.next_tick(now), TICKS - 1))
+        for quota in self._quotas:
+            if quota.left and tick < TICKS and quota.at(tick - 1) > 0:
+                # Behind: spread what is left over what is left of the slot.
+                quota.base, quota.due = tick, quota.left
+        most = -(-2 * plan.frames // TICKS)
+        while tick < TICKS:
+            counts = [min(quota.at(tick), most) for quota in self._quotas]
+            if any(counts):
+                break
+            tick += 1
+        else:
+            self._leave(now)
+            return
+        self._tick = tick
+        self._counts = counts
+        self.due = plan.time(tick - 1)
+
+    def _build(self, plan: SlotPlan, counts: Sequence[int]) -> None:
+        order = list(zip(self._quotas, counts, strict=True))
+        self._order.shuffle(order)
+        self._built = [
+            (quota, quota.link.build(plan.slot, plan.size))
+            for turn in range(max(counts))
+            for quota, count in order
+            if turn < count
+        ]
+
+    def _emit(self) -> None:
+        built, self._built = self._built, []
+        plan = self._plan
+        assert plan is not None
+        blocked: dict[_Quota, list[Built]] = {}
+        gone: dict[tuple[MemberId, Priority], int] = {}
+        for quota, frame in built:
+            link = quota.link
+            if quota in blocked:
+                # Its place in the sequence is behind one that did not leave.
+                blocked[quota].append(frame)
+                continue
+            # What was built before the queue was forgotten carries the forgotten.
+            stale = frame.generation != link.generation
+            leaving = link.build(plan.slot, plan.size) if stale else frame
+            if not self._send(link.member, leaving.message):
+                blocked[quota] = [leaving]
+                continue
+            quota.left -= 1
+            self.tally.sent += 1
+            if leaving.runs:
+                self.tally.filled += 1
+                for priority, size in zip(Priority, link.sent(leaving), strict=True):
+                    if size:
+                        key = link.member, priority
+                        gone[key] = gone.get(key, 0) + size
+        for quota, frames in blocked.items():
+            self.tally.refused += len(frames)
+            self._return(quota.link, frames)
+        for (member, priority), size in gone.items():
+            self._consumed(member, priority, size)
+
+    def _unbuild(self) -> None:
+        built, self._built = self._built, []
+        frames: dict[_Quota, list[Built]] = {}
+        for quota, frame in built:
+            frames.setdefault(quota, []).append(frame)
+        for quota, of_link in frames.items():
+            self._return(quota.link, of_link)
+
+    def _return(self, link: Outgoing, frames: Sequence[Built]) -> None:
+        link.put_back([frame for frame in frames if frame.generation == link.generation])

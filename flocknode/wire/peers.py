@@ -1,0 +1,58 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+Who the configured peers are: L{Start<flocknode.wire.messages.Start>} in the
+terms of the flock engine.  No I/O, and no ZeroMQ: the node may import this.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from flocknode.errors import WireError
+from flocknode.flock.interfaces import FlockSettings, MemberId
+from flocknode.keys import member_id
+from flocknode.wire.messages import Start
+
+
+@attrs.frozen
+class Peer:
+    """
+    A configured peer.
+
+    @ivar endpoints: where it may be reached; one at a time is connected to.
+    """
+
+    id: MemberId
+    public: str
+    endpoints: tuple[str, ...]
+
+
+def peers_of(start: Start) -> tuple[Peer, ...]:
+    """
+    The configured peers in ascending order of their ids.
+
+    @raise WireError: one of them has this node's own key.
+    """
+    endpoints: dict[str, list[str]] = {}
+    for endpoint, public in start.peers:
+        if public == start.public:
+            raise WireError(f"{endpoint} has this node's own key: take it out of the peers.")
+        known = endpoints.setdefault(public, [])
+        if endpoint not in known:
+            known.append(endpoint)
+    peers = (
+        Peer(MemberId(member_id(public)), public, tuple(to)) for public, to in endpoints.items()
+    )
+    return tuple(sorted(peers, key=lambda peer: peer.id))
+
+
+def settings_of(start: Start, peers: tuple[Peer, ...]) -> FlockSettings:
+    """What the flock engine is told at its start."""
+    return FlockSettings(
+        me=MemberId(member_id(start.public)),
+        peers=tuple(peer.id for peer in peers),
+        uplink=start.uplink,
+        constant_cover=start.constant_cover,
+        cover_rate=start.cover_rate,
+        min_members=start.min_members,
+    )

@@ -1,0 +1,294 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+Whole boxes in one thread: real folders, real indexes, and nothing between
+them but the values that cross a box's border.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+
+import attrs
+
+from flocknode.box.act import no_step
+from flocknode.box.changes import Away
+from flocknode.box.engine import BoxEngine
+from flocknode.box.finder import Finder
+from flocknode.box.index import Index
+from flocknode.box.observe import Sighting
+from flocknode.box.settings import BoxSettings
+from flocknode.box.site import open_site
+from flocknode.box.survey import Survey
+from flocknode.box.totals import Totals
+from flocknode.box.values import Hash, Holder, Kind, Path
+from flocknode.errors import BoxError
+
+
+class Peer:
+    """
+    A box without its threads.
+
+    @ivar asked: the blocks that were fetched from others, in order.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        name: str,
+        settings: BoxSettings = BoxSettings(),
+        step: Callable[[str, Path], None] = no_step,
+    ) -> None:
+        self.root = os.fsencode(os.path.join(base, name))
+        self.state = os.path.join(base, name + ".sqlite")
+        self.holder = Holder(name.encode().ljust(16, b"."))
+        self.time = 1000.0
+        self.settings = settings
+        self.hook = step
+        self.asked: list[Hash] = []
+        self.rebuilt = False
+        self._random = Random(name)
+        self.start()
+
+    def start(self) -> None:
+        """As when the process starts: the index is opened, the folder looked at."""
+        self.index = Index(self.state)
+        self.engine = BoxEngine(
+            self.index, self._random, self.settings, now=lambda: self.time
+        )
+        self.site = None
+        try:
+            self.site, marked = open_site(
+                os.fsdecode(self.root), self.engine.ledger.folder_id, self._step
+            )
+        except BoxError:
+            return
+        self.rebuilt = marked and self.engine.ledger.folder_id is None
+        self.engine.attach(self.site)
+        self.scan()
+        self.engine.surveyed()
+
+    def _step(self, step: str, path: Path) -> None:
+        self.hook(step, path)
+
+    def kill(self) -> None:
+        """As when the process is killed: nothing is finished or told."""
+        self.index.close()
+        if self.site is not None:
+            self.site.close()
+
+    def restart(self) -> None:
+        """Killed and started again."""
+        self.kill()
+        self.start()
+
+    def poll(self) -> None:
+        """Is the folder still there?"""
+        if self.site is not None and not self.site.in_place():
+            self.engine.detach()
+
+    # The folder
+
+    def path(self, path: bytes | str) -> bytes:
+        return os.path.join(self.root, os.fsencode(path))
+
+    def put(
+        self, path: bytes | str, data: bytes, mtime: float | None = None, mode: int | None = None
+    ) -> None:
+        """Write a file in place, with its directories."""
+        full = self.path(path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "wb") as file:
+            file.write(data)
+        if mode is not None:
+            os.chmod(full, mode)
+        if mtime is not None:
+            os.utime(full, ns=(int(mtime * 1e9), int(mtime * 1e9)))
+
+    def get(self, path: bytes | str) -> bytes:
+        with open(self.path(path), "rb") as file:
+            return file.read()
+
+    def tree(self) -> dict[bytes, tuple[object, ...]]:
+        """All that is in the folder: type, mode, mtime, content."""
+        found: dict[bytes, tuple[object, ...]] = {}
+        for directory, names, files in os.walk(self.root):
+            if directory == self.root and b".flocknode" in names:
+                names.remove(b".flocknode")
+            for name in names + files:
+                full = os.path.join(directory, name)
+                path = os.path.relpath(full, self.root)
+                stat = os.lstat(full)
+                if os.path.islink(full):
+                    found[path] = ("link", stat.st_mtime_ns, os.readlink(full))
+                elif os.path.isdir(full):
+                    found[path] = ("directory", stat.st_mode & 0o777)
+                else:
+                    with open(full, "rb") as file:
+                        data = file.read()
+                    found[path] = ("file", stat.st_mode & 0o777, stat.st_mtime_ns, data)
+        return found
+
+    def names(self) -> set[bytes]:
+        return set(self.tree())
+
+    def contents(self) -> list[bytes]:
+        """What files there are, whatever their names; sorted."""
+        return sorted(value[3] for value in self.tree().values() if value[0] == "file")
+
+    def kept(self) -> list[bytes]:
+        """The files that lie in the version store, oldest first."""
+        assert self.site is not None
+        found = []
+        for row in self.index.contents.kept():
+            if row.kind is not Kind.FILE:
+                continue
+            descriptor = self.site.versions.open(row.name)
+            with open(descriptor, "rb") as file:
+                found.append(file.read())
+        return found
+
+    # The engine
+
+    def scan(self) -> None:
+        """A full scan, until nothing is different any more."""
+        self._take(lambda survey: survey.scan())
+
+    def see(self) -> list[Sighting]:
+        """What a full scan finds, not taken in yet."""
+        assert self.site is not None
+        reading = Index(self.state, reading=True)
+        try:
+            return list(Survey(self.site, reading).scan())
+        finally:
+            reading.close()
+
+    def look(self, paths: Iterable[bytes], afresh: bool = False) -> None:
+        self._take(lambda survey: survey.look(map(Path, paths), afresh))
+
+    def _take(self, look: Callable[[Survey], Iterable[Sighting]]) -> None:
+        assert self.site is not None
+        reading = Index(self.state, reading=True)
+        try:
+            # As if everything had been at rest for a while.
+            survey = Survey(self.site, reading, now=lambda: time.time_ns() + 10**10)
+            for sighting in look(survey):
+                self.engine.observe(sighting)
+        except Away:
+            self.engine.detach()
+        finally:
+            reading.close()
+
+    def work(self, rounds: int = 1000) -> None:
+        """Let the engine do what it can without time going by, and look where it asks to."""
+        for _ in range(rounds):
+            self.engine.step()
+            delay = self.engine.delay()
+            events = self.engine.take_events()
+            if events.look or events.rescan:
+                self.look(events.look | events.rescan)
+                for path in events.rescan:
+                    self._take(lambda survey, path=path: survey.scan(path))
+            if events.afresh:
+                self.look(events.afresh, afresh=True)
+            if delay is None or delay > 0.2:
+                if not (events.look or events.rescan or events.afresh):
+                    return
+            elif delay > 0:
+                self.time += delay
+        raise AssertionError("The engine does not come to rest.")
+
+    def wait(self, seconds: float) -> None:
+        """Time goes by."""
+        self.time += seconds
+        self.work()
+
+    def needs(self) -> set[Hash]:
+        planner = self.engine.planner
+        return set() if planner is None else set(planner.wants.needs)
+
+    def serve(self, hash: Hash) -> bytes | None:
+        """What this box answers to whoever asks for a block."""
+        assert self.site is not None
+        reading = Index(self.state, reading=True)
+        finder = Finder(reading.contents, self.site)
+        try:
+            return finder.list_or_block(hash)
+        finally:
+            finder.close()
+            reading.close()
+
+    # Others
+
+    def hear(self, other: Peer, limit: int = 1 << 20) -> bool:
+        """Join what the other announces.  @return: whether there was anything."""
+        known = self.engine.ledger.holder(other.holder)
+        index_id = other.engine.ledger.index_id
+        start = known.number if known is not None and known.index_id == index_id else 0
+        heard = False
+        while True:
+            entries, to = other.engine.entries_after(start, limit)
+            if to <= start:
+                return heard
+            assert self.engine.join(other.holder, index_id, start, to, entries)
+            other.engine.acknowledged(self.holder, index_id, to)
+            start, heard = to, True
+
+    def fetch(self, others: Sequence[Peer], limit: int = 1 << 30) -> bool:
+        """Get blocks that are needed.  @return: whether any came."""
+        came = False
+        for hash in sorted(self.needs())[:limit]:
+            for other in others:
+                data = None if other.site is None else other.serve(hash)
+                if data is not None:
+                    self.asked.append(hash)
+                    assert self.engine.write([(hash, data)]) == [True]
+                    came = True
+                    break
+        return came
+
+    # Checks
+
+    def check_sums(self) -> None:
+        """The running sums are those of the rows."""
+        totals = self.engine.ledger.totals
+        fresh = Totals(totals.counted)
+        for row in self.index.rows():
+            fresh.apply(None, row)
+        for name in ("digest", "files", "size", "needed", "needed_bytes", "complete"):
+            assert getattr(fresh, name) == getattr(totals, name), name
+        assert fresh.conflicts == totals.conflicts
+        for row in self.engine.ledger.holders():
+            assert fresh.lacking(row.key) == totals.lacking(row.key)
+
+
+def exchange(*peers: Peer, scan: bool = True) -> None:
+    """Until all have everything that the others have."""
+    if scan:
+        for peer in peers:
+            peer.scan()
+    for _ in range(100):
+        moved = False
+        for peer in peers:
+            others = [other for other in peers if other is not peer]
+            peer.work()
+            for other in others:
+                moved |= peer.hear(other)
+            peer.work()
+            moved |= peer.fetch(others)
+            peer.work()
+        if not moved:
+            break
+    else:
+        raise AssertionError("The exchange does not come to rest.")
+    for peer in peers:
+        peer.check_sums()
+
+
+@attrs.define
+class Killed(BaseException):
+    """Raised in the middle of placing, as if the process ended there."""
+
+    step: str

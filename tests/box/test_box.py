@@ -1,0 +1,360 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+Tests for L{flocknode.box.box}: with the real reactor, real threads, a real
+folder and its watcher.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from flocknode.box.box import Box, box_id
+from flocknode.box.settings import BoxSettings
+from flocknode.box.values import Hash, Holder, Need
+
+QUICK = BoxSettings(poll=0.05)
+
+
+class Recorder:
+    """A listener that keeps what it is told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+
+    def advanced(self, box: Box) -> None:
+        self.told.append(("advanced", box.highest))
+
+    def wanted(self, box: Box, needs: Sequence[Need]) -> None:
+        self.told.append(("wanted", [need.hash for need in needs]))
+
+    def unwanted(self, box: Box, hashes: Sequence[Hash]) -> None:
+        self.told.append(("unwanted", list(hashes)))
+
+    def sources(self, box: Box, content: Hash, holders: frozenset[Holder]) -> None:
+        self.told.append(("sources", (content, holders)))
+
+    def measured(self, box: Box) -> None:
+        self.told.append(("measured", None))
+
+    def of(self, kind: str) -> list[Any]:
+        return [what for each, what in self.told if each == kind]
+
+
+def holder(box: Box) -> Holder:
+    return Holder(box.name.encode().ljust(16, b"."))
+
+
+async def until(condition: Callable[[], object], what: str = "") -> None:
+    """Let the reactor run until this is so."""
+    for _ in range(2000):
+        if condition():
+            return
+        await deferLater(reactor, 0.005)
+    raise AssertionError(f"It never came to be so: {what}")
+
+
+async def alive(box: Box) -> set[bytes]:
+    """The paths that it announces and that are not deleted."""
+    entries, _ = await box.entries_after(0, 1 << 20)
+    return {entry.path for entry in entries if not entry.history.heads[0].value.deleted}
+
+
+async def until_alive(box: Box, *paths: bytes) -> None:
+    """Let the reactor run until this box announces just these paths."""
+    for _ in range(2000):
+        if await alive(box) == set(paths):
+            return
+        await deferLater(reactor, 0.005)
+    raise AssertionError(f"It announces {await alive(box)}")
+
+
+async def pass_on(source: Box, target: Box) -> None:
+    """All that C{source} announces, and the blocks that C{target} needs of it."""
+    index, number = target.stored(holder(source))
+    start = number if index == source.index_id else 0
+    entries, to = await source.entries_after(start, 1 << 20)
+    assert await target.join(holder(source), source.index_id, start, to, entries)
+    source.acknowledged(holder(target), source.index_id, to)
+    for _ in range(5):
+        await deferLater(reactor, 0.02)
+        for need in target.needs():
+            data = await source.read(need.hash)
+            if data is not None:
+                assert await target.write([(need.hash, data)]) == [True]
+
+
+class BoxTestCase(TestCase):
+    timeout = 20
+
+    def setUp(self) -> None:
+        self.base = self.mktemp()
+        os.makedirs(self.base)
+        self.boxes: list[Box] = []
+
+    async def make(self, name: str, settings: BoxSettings = QUICK) -> Box:
+        box = Box(
+            reactor, name, os.path.join(self.base, name), os.path.join(self.base, "state"), settings
+        )
+        box.listener = Recorder()
+        box.startService()
+        self.boxes.append(box)
+        await box.ready
+        return box
+
+    async def made(self, name: str, settings: BoxSettings = QUICK) -> Box:
+        box = await self.make(name, settings)
+        await until(lambda: box.status.state == "in sync", "in sync")
+        return box
+
+    async def tearDown(self) -> None:
+        for box in self.boxes:
+            if box.running:
+                await box.stopService()
+
+    def path(self, box: Box, path: str) -> str:
+        return os.path.join(self.base, box.name, path)
+
+    def put(self, box: Box, path: str, data: bytes) -> None:
+        os.makedirs(os.path.dirname(self.path(box, path)), exist_ok=True)
+        with open(self.path(box, path), "wb") as file:
+            file.write(data)
+
+    def get(self, box: Box, path: str) -> bytes | None:
+        try:
+            with open(self.path(box, path), "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+
+class BoxTests(BoxTestCase):
+    def test_the_id_is_that_of_the_name(self) -> None:
+        box = Box(reactor, "papers", "/nowhere", "/nowhere")
+        self.assertEqual(box.id, box_id("papers"))
+        self.assertEqual(len(box.id), 16)
+        self.assertNotEqual(box_id("papers"), box_id("Papers"))
+
+    async def test_a_new_box_is_made_with_its_folder(self) -> None:
+        box = await self.made("a")
+        self.assertTrue(os.path.exists(self.path(box, ".flocknode/box")))
+        self.assertNotEqual(box.index_id, 0)
+        self.assertEqual((box.highest, box.digest), (0, bytes(16)))
+
+    async def test_what_is_there_at_the_start_is_new(self) -> None:
+        os.makedirs(os.path.join(self.base, "a"))
+        with open(os.path.join(self.base, "a", "file"), "wb") as file:
+            file.write(b"x" * 1000)
+        box = await self.made("a")
+        self.assertEqual((box.new_total, box.highest), (1256, 1))
+        self.assertEqual(box.lacking(Holder(b"b" * 16)), 0)
+        box.counted(1256)
+        await until(lambda: box.lacking(Holder(b"b" * 16)) == 1256)
+        self.assertEqual(box.status.files, 1)
+
+    async def test_a_change_is_heard_of_and_passed_on(self) -> None:
+        a, b = await self.made("a"), await self.made("b")
+        self.put(a, "d/file", b"hello")
+        await until(lambda: a.status.files == 1)
+        await pass_on(a, b)
+        await until(lambda: self.get(b, "d/file") == b"hello")
+        await until(lambda: b.status.state == "in sync")
+        await pass_on(b, a)
+        await until(lambda: a.digest == b.digest)
+        self.assertEqual(a.lacking(holder(b)), 0)
+        self.assertEqual(b.new_total, 0)
+        self.assertEqual(a.acknowledged_by(holder(b)), a.highest)
+        self.assertEqual(b.stored(holder(a)), (a.index_id, a.highest))
+
+    async def test_the_listener_is_told_in_order(self) -> None:
+        a, b = await self.made("a"), await self.made("b")
+        self.put(a, "file", b"content")
+        await until(lambda: a.status.files == 1)
+        self.assertEqual(a.listener.of("advanced"), [1])
+        await pass_on(a, b)
+        await until(lambda: b.status.state == "in sync")
+        (hash,) = b.listener.of("wanted")[0]
+        kinds = [each for each, _ in b.listener.told if each in ("sources", "wanted", "unwanted")]
+        self.assertEqual(kinds, ["sources", "wanted", "unwanted"])
+        self.assertEqual(b.listener.of("sources"), [(hash, frozenset([holder(a)]))])
+        self.assertEqual(b.listener.of("unwanted"), [[hash]])
+        # Known, then complete.
+        self.assertEqual(b.listener.of("advanced"), [1, 2])
+        self.assertEqual(b.needs(), [])
+
+    async def test_who_has_what_is_needed_is_known(self) -> None:
+        a, b = await self.made("a"), await self.made("b")
+        self.put(a, "file", b"content")
+        await until(lambda: a.highest)
+        entries, to = await a.entries_after(0, 1 << 20)
+        await b.join(holder(a), a.index_id, 0, to, entries)
+        await until(b.needs)
+        (need,) = b.needs()
+        self.assertEqual(b.sources(need.content), frozenset([holder(a)]))
+        self.assertEqual(b.status.state, "receiving")
+        self.assertEqual(await b.write([(need.hash, b"wrong")]), [False])
+        self.assertEqual(await b.write([(need.hash, b"content")]), [True])
+        await until(lambda: self.get(b, "file") == b"content")
+        self.assertEqual(b.sources(need.content), frozenset())
+
+    async def test_a_rename_is_heard_of_and_nothing_is_needed(self) -> None:
+        a, b = await self.made("a"), await self.made("b")
+        self.put(a, "d/file", os.urandom(300_000))
+        await until(lambda: a.status.files == 1)
+        await pass_on(a, b)
+        await until(lambda: b.status.state == "in sync" and b.status.files == 1)
+        b.listener.told.clear()
+        os.rename(self.path(a, "d"), self.path(a, "e"))
+        await until_alive(a, b"e", b"e/file")
+        await pass_on(a, b)
+        await until(lambda: self.get(b, "d/file") is None and self.get(b, "e/file"))
+        self.assertEqual(b.listener.of("wanted"), [])
+
+    async def test_blocks_and_lists_can_be_read(self) -> None:
+        a = await self.made("a")
+        data = os.urandom(300_000)
+        self.put(a, "file", data)
+        await until(lambda: a.status.size == 300_000)
+        (entry,), _ = await a.entries_after(0, 1 << 20)
+        listed = await a.read(Hash(entry.history.heads[0].value.content))
+        assert listed is not None
+        block = Hash(listed[12:44])
+        self.assertEqual(await a.read(block), data[:131072])
+        self.assertIsNone(await a.read(Hash(bytes(32))))
+
+    async def test_a_file_that_changed_unheard_is_found_by_reading_it(self) -> None:
+        a = await self.made("a")
+        self.put(a, "file", b"content")
+        await until(lambda: a.status.files == 1)
+        (entry,), _ = await a.entries_after(0, 1 << 20)
+        stat = os.stat(self.path(a, "file"))
+        a._presence._watcher.stop()
+        with open(self.path(a, "file"), "r+b") as file:
+            file.write(b"tnetnoc")
+        os.utime(self.path(a, "file"), ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        self.assertIsNone(await a.read(Hash(entry.history.heads[0].value.content)))
+        await until(lambda: a.highest == 2)
+
+    async def test_entries_that_do_not_continue_are_refused(self) -> None:
+        a = await self.made("a")
+        self.assertFalse(await a.join(Holder(b"b" * 16), 5, 10, 20, []))
+        self.assertEqual(a.stored(Holder(b"b" * 16)), (0, 0))
+        self.assertTrue(await a.join(Holder(b"b" * 16), 5, 0, 20, []))
+        self.assertEqual(a.stored(Holder(b"b" * 16)), (5, 20))
+
+    async def test_a_number_never_given_out_makes_a_new_index_id(self) -> None:
+        a = await self.made("a")
+        before = a.index_id
+        a.listener.told.clear()
+        a.acknowledged(Holder(b"b" * 16), before, 1000)
+        await until(lambda: a.index_id != before)
+        self.assertEqual(a.listener.of("advanced"), [0])
+
+    async def test_a_folder_that_goes_away_comes_back(self) -> None:
+        a = await self.made("a")
+        self.put(a, "file", b"x")
+        await until(lambda: a.status.files == 1)
+        os.rename(self.path(a, ""), os.path.join(self.base, "away"))
+        await until(lambda: a.status.state == "offline")
+        self.assertIn("put it back", a.status.reason)
+        (entry,), _ = await a.entries_after(0, 1 << 20)
+        self.assertIsNone(await a.read(Hash(entry.history.heads[0].value.content)))
+        os.rename(os.path.join(self.base, "away"), self.path(a, ""))
+        await until(lambda: a.status.state == "in sync")
+        self.put(a, "file2", b"y")
+        await until(lambda: a.status.files == 2)
+        self.assertEqual((await a.entries_after(0, 1 << 20))[1], 2)
+
+    async def test_a_removed_marker_deletes_nothing(self) -> None:
+        a = await self.made("a")
+        self.put(a, "file", b"x")
+        await until(lambda: a.status.files == 1)
+        shutil.rmtree(self.path(a, ""))
+        os.makedirs(self.path(a, ""))
+        await until(lambda: a.status.state == "offline")
+        (entry,), _ = await a.entries_after(0, 1 << 20)
+        self.assertFalse(entry.history.heads[0].value.deleted)
+
+    async def test_the_folder_of_another_box_is_refused(self) -> None:
+        a = await self.made("a")
+        await self.made("b")
+        await a.stopService()
+        shutil.rmtree(self.path(a, ""))
+        shutil.copytree(os.path.join(self.base, "b"), self.path(a, ""))
+        again = await self.make("a")
+        await until(lambda: again.status.state == "offline")
+        self.assertIn("another box", again.status.reason)
+
+    async def test_an_index_that_cannot_be_used_is_an_error_of_the_box(self) -> None:
+        path = os.path.join(self.base, "state", "boxes")
+        os.makedirs(path)
+        with open(os.path.join(path, box_id("a").hex() + ".sqlite"), "wb") as file:
+            file.write(b"this is no index" * 1000)
+        box = Box(reactor, "a", os.path.join(self.base, "a"), os.path.join(self.base, "state"))
+        box.startService()
+        self.boxes.append(box)
+        await until(lambda: box.status.state == "error")
+        self.assertIn("move it away", box.status.reason)
+
+    async def test_a_lost_index_announces_after_it_has_heard_of_others(self) -> None:
+        a = await self.made("a")
+        self.put(a, "file", b"x")
+        await until(lambda: a.status.files == 1)
+        await a.stopService()
+        shutil.rmtree(os.path.join(self.base, "state"))
+        again = await self.made("a", BoxSettings(poll=0.05, alone=0.3))
+        self.assertEqual((again.highest, await again.entries_after(0, 1000)), (0, ([], 0)))
+        self.assertEqual(again.new_total, 257)
+        await until(lambda: again.highest == 1)
+
+    async def test_what_was_known_is_known_after_a_restart(self) -> None:
+        a, b = await self.made("a"), await self.made("b")
+        self.put(a, "file", b"hello")
+        await until(lambda: a.status.files == 1)
+        await pass_on(a, b)
+        await until(lambda: b.status.files == 1)
+        await pass_on(b, a)
+        await until(lambda: a.digest == b.digest)
+        before = a.index_id, a.highest, a.digest, a.stored(holder(b))
+        await a.stopService()
+        again = await self.made("a")
+        self.assertEqual(
+            (again.index_id, again.highest, again.digest, again.stored(holder(b))), before
+        )
+        self.assertEqual((again.new_total, again.lacking(holder(b))), (0, 0))
+
+    async def test_stopping_breaks_off_the_hashing_of_a_large_file(self) -> None:
+        a = await self.made("a")
+        with open(self.path(a, "large"), "wb") as file:
+            file.truncate(40 << 30)
+        await until(lambda: a._surveyor._busy is not None)
+        before = time.monotonic()
+        await a.stopService()
+        self.assertLess(time.monotonic() - before, 1.0)
+        self.assertEqual(a.status.files, 0)
+
+    async def test_stopping_twice_or_at_once_is_no_error(self) -> None:
+        box = Box(reactor, "a", os.path.join(self.base, "a"), os.path.join(self.base, "state"))
+        box.startService()
+        await box.stopService()
+
+    async def test_a_rescan_finds_what_was_not_heard(self) -> None:
+        a = await self.made("a")
+        a._presence._watcher.stop()
+        self.put(a, "file", b"x")
+        await a.rescan()
+        self.assertEqual(a.status.files, 1)
+
+    async def test_what_cannot_be_read_is_said(self) -> None:
+        a = await self.made("a")
+        os.mkfifo(self.path(a, "pipe"))
+        await until(lambda: a.status.problems)
+        self.assertEqual(a.status.problems[0][0], "pipe")
