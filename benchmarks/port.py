@@ -95,9 +95,7 @@ def main() -> None:
 def _spawn(end: socket.socket, size: int, seconds: float) -> int:
     answer, answers = os.pipe()
     if os.fork() == 0:
-        # Only its own end, or the other would never see it close.
-        descriptor = os.dup(end.fileno())
-        os.write(answers, "{} {}".format(*run(descriptor, size, seconds)).encode())
+        os.write(answers, "{} {}".format(*run(end.detach(), size, seconds)).encode())
         os._exit(0)
     os.close(answers)
     return answer

@@ -132,7 +132,7 @@ class Syncthing:
             )  # fmt: skip
         (self.box(0) / "probe").write_bytes(b"probe")
         for node in (1, 2):
-            wait_until(lambda n=node: (self.box(n) / "probe").exists(), "Syncthing starts")
+            wait_until((self.box(node) / "probe").exists, "Syncthing starts")
 
     def settle(self) -> None:
         """It has no idle state to wait for that is visible in its folders."""

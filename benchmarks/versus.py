@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.rivals import Flocknode, Rsync, Syncthing
@@ -32,7 +33,7 @@ def arrival(program: Program, change: Callable[[], object], there: Callable[[int
     if isinstance(program, Rsync):
         program.pull()
     for node in (1, 2):
-        wait_until(lambda n=node: there(n), f"{program.name} brings it to the others", 300)
+        wait_until(there, f"{program.name} brings it to the others", node, patience=300)
     return time.perf_counter() - begin
 
 
@@ -58,7 +59,7 @@ def small_change(program: Program, runs: int) -> float:
         times.append(
             arrival(
                 program,
-                lambda p=path: p.write_bytes(os.urandom(1024)),
+                partial(path.write_bytes, os.urandom(1024)),
                 size_is(program, path.name, 1024),
             )
         )
@@ -82,12 +83,15 @@ def many_files(program: Program, count: int) -> float:
 
     def there(node: int) -> bool:
         folder = program.box(node) / "many"
-        return sum(
-            1
-            for _, _, names in os.walk(folder)
-            for name in names
-            if not name.startswith(".syncthing")
-        ) >= count
+        return (
+            sum(
+                1
+                for _, _, names in os.walk(folder)
+                for name in names
+                if not name.startswith(".syncthing")
+            )
+            >= count
+        )
 
     return arrival(program, lambda: source.rename(program.box(0) / "many"), there)
 
@@ -143,9 +147,7 @@ def idle(program: Flocknode | Syncthing, seconds: float) -> tuple[float, float]:
     before = ticks()
     _pause.wait(seconds)
     share = (ticks() - before) / os.sysconf("SC_CLK_TCK") / seconds
-    resident = sum(
-        int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in program.pids()
-    )
+    resident = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in program.pids())
     return share, resident * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
@@ -188,7 +190,8 @@ def main() -> None:
             note(f"{arguments.mebibytes} MiB", program, large_file(program, arguments.mebibytes))
             (program.box(0) / "large").unlink()
             if not isinstance(program, Rsync):
-                wait_until(lambda p=program: not (p.box(2) / "large").exists(), "delete", 300)
+                gone = program.box(2) / "large"
+                wait_until(lambda path: not path.exists(), "delete", gone, patience=300)
             large_file(program, arguments.edit_mebibytes)
             program_settle(program)
             before = program.sent() if isinstance(program, Flocknode) else 0

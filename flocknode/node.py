@@ -104,7 +104,7 @@ class Node(MultiService):
             self,
             fault=self.failed,
         )
-        self._wire.ready.addCallbacks(self._listening, lambda _reported: None)
+        self._wire.ready.addErrback(lambda _reported: None)
         clock: IReactorTime = reactor
         # What is asked of whom needs no secrecy from members, but must not be
         # predictable for a meddler; the shaper's randomness is the child's own.
@@ -242,9 +242,6 @@ class Node(MultiService):
     def state(self, state: FlockState) -> None:
         """The engine's state changed."""
         self._state = state
-
-    def _listening(self, endpoints: tuple[str, ...]) -> None:
-        self._log.info("listening at {endpoints}", endpoints=", ".join(endpoints))
 
     def failed(self, reason: str) -> None:
         """The wire process cannot do its work; it is tried again."""

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from flocknode.box.columns import Disk
-from flocknode.box.content import LARGEST_BLOCK, block_length, verify
+from flocknode.box.content import LARGEST_BLOCK, block_length, block_size_for, verify
 from flocknode.box.contents import Contents
 from flocknode.box.folder import FileType
 from flocknode.box.site import Site
@@ -94,7 +94,7 @@ class Finder:
         self, content: Hash, offset: int, length: int | None, staged: bool
     ) -> Iterator[bytes]:
         for path, disk in self._contents.holding(content):
-            if length is None and disk[1] > LARGEST_BLOCK:
+            if length is None and disk[1] > block_size_for(disk[1]):
                 continue
             data = self._from_folder(content, path, disk, offset, length)
             if data is not None:
@@ -102,7 +102,7 @@ class Finder:
             # Whoever comes back for more was not content with it.
             self.suspects.add(path)
         for kept in self._contents.kept_with(content):
-            if length is None and kept.size > LARGEST_BLOCK:
+            if length is None and kept.size > block_size_for(kept.size):
                 continue
             data = self._from_store(content, kept.name, kept.kind, offset, length)
             if data is not None:

@@ -68,6 +68,7 @@ class Planner:
             ledger, changes, site, now=now, wall=wall, failed=self.fail, cancelled=cancelled
         )
         self._ready_since: float | None = None
+        self._unsaved_since: float | None = None
         self._fruitless = False
 
     def start(self) -> None:
@@ -189,6 +190,7 @@ class Planner:
         seeker.run(self.events, lambda: self._cancelled() or self._now() >= enough)
         suspects, seeker.finder.suspects = seeker.finder.suspects, set()
         self.events.afresh |= suspects
+        self._save_if_due()
         self._place_if_due()
         seeker.tidy()
 
@@ -199,7 +201,12 @@ class Planner:
         if self._seeker.seeking or self.tasks.unpaired:
             return 0.0
         now = self._now()
-        due = [self.tasks.next_due(), self._mover.next_due(), self._place_at(now)]
+        due = [
+            self.tasks.next_due(),
+            self._mover.next_due(),
+            self._place_at(now),
+            self._save_at(now),
+        ]
         times = [time for time in due if time is not None]
         return max(0.0, min(times) - now) if times else None
 
@@ -219,12 +226,29 @@ class Planner:
             return now
         return self._ready_since + self._settings.gather
 
+    def _save_at(self, now: float) -> float | None:
+        """When to write down block lists: each alone would wait for the disk."""
+        if not self._seeker.unsaved:
+            self._unsaved_since = None
+            return None
+        if self._unsaved_since is None:
+            self._unsaved_since = now
+        return self._unsaved_since + self._settings.gather
+
+    def _save_if_due(self) -> None:
+        now = self._now()
+        at = self._save_at(now)
+        if at is not None and at <= now:
+            self._seeker.save()
+
     def _place_if_due(self) -> None:
         now = self._now()
         at = self._place_at(now)
         if at is None or at > now:
             return
         self._ready_since = None
+        # What is placed must be known by its blocks, too.
+        self._seeker.save()
         parents: dict[bytes, bool] = {}
         batch, orphans = self.tasks.take(
             self._settings.batch, self._seeker.seeking, lambda path: self._has_parent(path, parents)

@@ -13,8 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from flocknode.box.assemble import Assembly, Base
-from flocknode.box.content import decode_list, verify
-from flocknode.box.draft import Draft
+from flocknode.box.content import BlockList, decode_list, verify
 from flocknode.box.events import Events
 from flocknode.box.finder import Finder
 from flocknode.box.folder import FileType
@@ -58,6 +57,9 @@ class Seeker:
         self._staged = set(site.staging.contents())
         # Contents that may have a staging file, and those nobody may want.
         self._leftover = set(self._staged)
+        self._events = Events()
+        self._lists: dict[Hash, tuple[bytes, BlockList]] = {}
+        # Arrived, and not in the index yet.
 
     def close(self) -> None:
         """Give up all descriptors."""
@@ -75,12 +77,14 @@ class Seeker:
 
     def run(self, events: Events, enough: Callable[[], bool]) -> None:
         """Look for what is in the queue until C{enough}."""
+        # What is being looked for may have begun with the events of before.
+        self._events = events
         while not enough():
             if self._running is None:
                 if not self._queue:
                     return
                 want = self._queue.popleft()
-                self._running = (want, self._look_for(want, events))
+                self._running = (want, self._look_for(want))
             want, steps = self._running
             try:
                 if self._wants.get(want.content) is want and want.stage is Stage.SEEK:
@@ -92,21 +96,20 @@ class Seeker:
                 self._stall(want, events, error)
             self._running = None
 
-    def _look_for(self, want: Want, events: Events) -> Iterator[None]:
+    def _look_for(self, want: Want) -> Iterator[None]:
         """One piece of work at a time."""
         self._pair(want)
         if all(self._is_paired(path) for path in want.paths):
             want.stage = Stage.WHOLE
             return
         if want.single:
-            self._look_for_block(want, events)
+            self._look_for_block(want)
             return
-        data = self._contents.block_list(want.content)
-        if data is None:
-            self._tell_sources(want, events)
-            events.want(self._wants.need_list(want))
+        want.blocks = self._list_of(want)
+        if want.blocks is None:
+            self._tell_sources(want, self._events)
+            self._events.want(self._wants.need_list(want))
             return
-        want.blocks = decode_list(data)
         if want.size > ROOM and self._site.staging.free() < want.size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._staged.add(want.content)
@@ -116,20 +119,27 @@ class Seeker:
         for _ in assembly.run():
             yield
         if assembly.missing:
-            self._tell_sources(want, events)
-            events.want(self._wants.need_blocks(want, sorted(assembly.missing)))
+            self._tell_sources(want, self._events)
+            self._events.want(self._wants.need_blocks(want, sorted(assembly.missing)))
         else:
             self._whole(want)
 
-    def _look_for_block(self, want: Want, events: Events) -> None:
+    def _list_of(self, want: Want) -> BlockList | None:
+        arrived = self._lists.get(want.content)
+        if arrived is not None:
+            return arrived[1]
+        data = self._contents.block_list(want.content)
+        return None if data is None else decode_list(data)
+
+    def _look_for_block(self, want: Want) -> None:
         staging = self._site.staging
         if want.content in self._staged and staging.whole(want.content, want.size):
             self._whole(want)
             return
         data = self.finder.block(want.content)
         if data is None:
-            self._tell_sources(want, events)
-            events.want(self._wants.need_blocks(want, [0]))
+            self._tell_sources(want, self._events)
+            self._events.want(self._wants.need_blocks(want, [0]))
             return
         staging.write_whole(want.content, data)
         self._whole(want)
@@ -250,11 +260,25 @@ class Seeker:
                 self._failed(path, "Its announced size is not that of its content.")
             want.stage = Stage.STALLED
             return
-        self._ledger.commit(
-            Draft(self._ledger.index),
-            lambda: self._contents.add_block_list(want.content, data, blocks),
-        )
+        self._lists[want.content] = (data, blocks)
         self.seek(want)
+
+    @property
+    def unsaved(self) -> int:
+        """Block lists that have arrived and are not in the index yet."""
+        return len(self._lists)
+
+    def save(self) -> None:
+        """
+        Write down block lists that have arrived: from now on their blocks can
+        be served, and need not be fetched again after a crash.
+        """
+        if not self._lists:
+            return
+        with self._ledger.index.transaction():
+            for content, (data, blocks) in self._lists.items():
+                self._contents.add_block_list(content, data, blocks)
+        self._lists.clear()
 
     # What is not needed any more
 

@@ -205,9 +205,10 @@ class Exchange:
     def sources(self, box: object, content: Hash, holders: frozenset[Holder]) -> None:
         """Others hold all of a content."""
         sharing = self._sharing(box)
-        if sharing is not None:
+        # Most of these are about contents of which nothing is missing yet.
+        if sharing is not None and sharing.swarm.sources(content, self._members.bits(holders)):
             with self._turn():
-                sharing.swarm.sources(content, self._members.bits(holders))
+                pass
 
     def measured(self, box: object) -> None:
         """Sizes changed, or an index that holds nothing yet was opened."""

@@ -157,15 +157,18 @@ class Peer:
         """Say which boxes this node has, and how far it knows the member's."""
         self._greeting_due = False
         self._greeted = self._clock()
+        # Its hello may have come before the index of a box was open here.
+        unheeded = self._unheeded & self._theirs.keys() & self._boxes.keys()
+        self._unheeded.clear()
+        for id in unheeded:
+            self._hearers[id].hello(self._theirs[id].index_id)
         numbers = tuple(
             BoxNumbers(id, box.index_id, box.highest, *self._hearers[id].known)
             for id, box in self._boxes.items()
         )
         self.outbox.send(CONTROL, encode(Hello(VERSION, numbers)))
-        # Its hello may have come before the index of a box was open here.
-        unheeded, self._unheeded = self._unheeded, set()
-        for id in unheeded & self._theirs.keys() & self._boxes.keys():
-            self._heed(id)
+        for id in unheeded:
+            self._announcers[id].hello(self._theirs[id].your_id, self._theirs[id].stored)
         self.pump()
 
     def pump(self) -> None:
@@ -340,19 +343,16 @@ class Peer:
         self._theirs = {numbers.box: numbers for numbers in hello.boxes}
         known = True
         for id, box in self._boxes.items():
-            if id in self._theirs:
-                known = known and self._theirs[id].your_id == box.index_id
-                self._heed(id)
-            else:
+            numbers = self._theirs.get(id)
+            if numbers is None:
                 self._announcers[id].absent()
+                continue
+            known = known and numbers.your_id == box.index_id
+            self._hearers[id].hello(numbers.index_id)
+            self._announcers[id].hello(numbers.your_id, numbers.stored)
         if not known:
             # It has not heard of this node's index: an index would say nothing.
             self._ask()
-
-    def _heed(self, box: bytes) -> None:
-        numbers = self._theirs[box]
-        self._hearers[box].hello(numbers.index_id)
-        self._announcers[box].hello(numbers.your_id, numbers.stored)
 
     def _index(self, index: Index, size: int) -> None:
         hearer = self._hearers.get(index.box)

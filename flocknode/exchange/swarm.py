@@ -206,17 +206,22 @@ class Swarm:
 
     # Who has what
 
-    def sources(self, content: Hash, members: int) -> None:
-        """These hold all of a content now."""
+    def sources(self, content: Hash, members: int) -> bool:
+        """
+        These hold all of a content now.
+
+        @return: whether that is news, and of interest.
+        """
         known = self._contents.get(content)
         if known is None or known.sources == members:
-            return
+            return False
         lost = known.sources & ~members
         gained = members & ~known.sources
         known.sources = members
         for block in known.blocks:
             # With fewer holders it became more urgent: put it in anew.
             self._put(block, ~0 if lost else gained)
+        return True
 
     def has(self, member: int, hash: Hash) -> int:
         """

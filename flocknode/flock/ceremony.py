@@ -118,6 +118,10 @@ class Agenda:
         self._follow_up = None
         self.returned = None
 
+    def allows(self, slot: int) -> bool:
+        """Whether this boundary may call a round: who returned must be in it."""
+        return slot >= self.earliest and (self.returned is None or slot >= self.returned)
+
     def due(self, new: int, backlog: int, now: float = math.inf) -> int:
         """
         @param new: and C{backlog}: see L{outstanding}.

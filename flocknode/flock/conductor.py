@@ -157,7 +157,7 @@ class Conductor:
         for slot in (self._slot - 1, self._slot):
             own = self._own.get(slot)
             begun = self._time.boundary(slot)
-            if own is None or slot < self.agenda.earliest or now > begun + CALL_WITHIN:
+            if own is None or now > begun + CALL_WITHIN or not self.agenda.allows(slot):
                 continue
             if not self._leads(own) or len(own.set.members) < self._quorum:
                 continue

@@ -160,14 +160,19 @@ class Flock:
             if sender.alive:
                 self._lose(sender)
             return
-        self._time.observe(sender.estimate, now, trailer.time_ms)
         sender.hear(heartbeat, trailer, now)
+        self._time.observe(sender.estimate, now, trailer.time_ms)
         if not sender.alive:
             sender.alive = True
             self._forget(sender)
             self._observer.alive(member, 0)
-        if not self._time.agrees_with(sender.estimate):
-            self._consider_time(sender, now)
+        alone = len(self._membership.current.heard) == 1
+        agree = self._time.agrees_with(sender.estimate, shown=self._me in sender.hears())
+        if (alone or not agree) and self._prefers(sender, now):
+            self._time.adopt(sender.estimate)
+            self._stepped = now
+            self._restart(now)
+        elif not agree:
             return
         if member == self._conductor.leader():
             self._steps.decide(trailer.slot + 2, trailer.step)
@@ -291,19 +296,16 @@ class Flock:
         self._restart(now)
         self._pulse.restart(now)
 
-    def _consider_time(self, member: Member, now: float) -> None:
-        """This member has another flock time: it may be the better one."""
+    def _prefers(self, member: Member, now: float) -> bool:
+        """Whether this member's flock time is to be adopted now."""
         own, hears = self._membership.current.heard, member.hears()
-        if (
+        return (
             self._conductor.round is None
-            and self._me not in hears  # else it has just come over to this time
+            and self._me not in hears  # else it has come over to this time itself
             and member.estimate.certain
             and prefers((member.count, min(hears)), (len(own), own[0]))
             and (len(own) == 1 or now >= self._stepped + STEP_PAUSE)
-        ):
-            self._time.adopt(member.estimate)
-            self._stepped = now
-            self._restart(now)
+        )
 
     def _restart(self, now: float) -> None:
         """Go on in another slot, with nothing of what was shown before."""

@@ -31,8 +31,9 @@ one-way delays that a flock works with at all (a call must be heard within
 SETTLING: Final = 6
 """Slots outside rounds in which, after a time was adopted, a better estimate is
 adopted at once: the first heartbeat may have been delayed more than the others."""
-STALE_AFTER: Final = 3
-"""So many heartbeats in a row far above the least say that it is outdated."""
+STALE_AFTER: Final = 8
+"""So many heartbeats in a row far above the least say that it is outdated; a
+connection that stalls for a second does not."""
 
 
 class Estimate:
@@ -126,9 +127,16 @@ class FlockTime:
             estimate.clear()
         estimate.add(received, sent)
 
-    def agrees_with(self, estimate: Estimate) -> bool:
-        """Whether both share their time."""
-        return estimate.known and abs(self.ahead_of(estimate)) <= TOLERANCE
+    def agrees_with(self, estimate: Estimate, *, shown: bool = False) -> bool:
+        """
+        Whether both share their time.
+
+        @param shown: the other takes it that they do.  Then twice the
+            difference is tolerated, since delays add to it on one side and not
+            on the other.
+        """
+        tolerance = TOLERANCE * 2 if shown else TOLERANCE
+        return estimate.known and abs(self.ahead_of(estimate)) <= tolerance
 
     def adopt(self, estimate: Estimate) -> None:
         """Step to the other's time."""

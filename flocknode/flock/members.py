@@ -88,6 +88,7 @@ class Member:
         if self.shown and trailer.slot < max(self.shown):
             # It stepped back to another flock time: slots have other numbers.
             self.shown.clear()
+            self.estimate.clear()
         if trailer.slot not in self.shown:
             self.shown[trailer.slot] = Shown(trailer, now)
             self.shown = _latest(self.shown)
@@ -175,7 +176,9 @@ class Membership:
     def update(self, time: FlockTime, slot: int) -> Set:
         """At the boundary that begins a slot."""
         heard = [
-            m for m in self._members.values() if m.alive and time.agrees_with(m.estimate)
+            m
+            for m in self._members.values()
+            if m.alive and time.agrees_with(m.estimate, shown=self._me in m.hears())
         ]
         everyone = {self._me, *(m.id for m in heard)}
         chosen = everyone

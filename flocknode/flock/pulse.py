@@ -19,7 +19,7 @@ from flocknode.flock.streams import RandomStreams
 INTERVAL: Final = 0.25
 JITTER: Final = 0.025
 """Seconds between heartbeats, and by how much each interval may differ."""
-FORMING: Final = 10.0
+FORMING: Final = 30.0
 """Seconds for which a flock out of single nodes counts as just forming."""
 
 

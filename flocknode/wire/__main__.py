@@ -46,6 +46,8 @@ def main() -> None:
         signal.signal(ignored, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: reactor.callFromThread(wire.stop))
     reactor.run(installSignalHandlers=False)
+    # Nothing is left to do but to wait for ZeroMQ's threads, perhaps for ever.
+    os._exit(0)
 
 
 if __name__ == "__main__":

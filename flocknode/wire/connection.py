@@ -38,6 +38,14 @@ class Context(ZmqFactory):  # type: ignore[misc]
         self.reactor = reactor
         super().__init__()
 
+    def close(self) -> None:
+        """
+        Close all sockets at once.  The context itself is left to the end of the
+        process: libzmq's termination was seen to wait for ever.
+        """
+        for connection in self.connections.copy():
+            connection.shutdown()
+
 
 class FairConnection(ZmqConnection):  # type: ignore[misc]
     """

@@ -38,7 +38,7 @@ MAX_TYPED: Final = 262_144
 """Body of a typed message.  The largest, Start, takes 200 bytes a peer."""
 
 BUFFER: Final = 131_072
-"""Bytes; twice what Twisted has by default: half the turns, measured best of 64, 128 and 256 KiB."""
+"""Bytes; twice what Twisted has by default.  Measured best of 64, 128 and 256 KiB."""
 
 _TYPED: Final = 0
 _DATA: Final = 1

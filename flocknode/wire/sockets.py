@@ -254,11 +254,14 @@ class Sockets:
         self._later()
 
     def close(self) -> None:
-        """Close all sockets at once and remove what they left on the disk."""
+        """
+        Close all sockets at once and remove what they left on the disk.  Keep
+        this object until the process ends, see L{Context.close}.
+        """
         self._again()
         self._subscribers.clear()
         self._publisher = None
-        self._context.shutdown()
+        self._context.close()
         for lock in self._locks:
             lock.release()
         self._locks.clear()

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from random import Random
 
 import attrs
+from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.act import no_step
 from flocknode.box.changes import Away
@@ -19,12 +21,16 @@ from flocknode.box.engine import BoxEngine
 from flocknode.box.finder import Finder
 from flocknode.box.index import Index
 from flocknode.box.observe import Sighting
+from flocknode.box.planner import Planner
+from flocknode.box.rows import Row
 from flocknode.box.settings import BoxSettings
-from flocknode.box.site import open_site
+from flocknode.box.site import Site, open_site
 from flocknode.box.survey import Survey
 from flocknode.box.totals import Totals
-from flocknode.box.values import Hash, Holder, Kind, Path
+from flocknode.box.values import Hash, Head, Holder, Kind, Path
 from flocknode.errors import BoxError
+
+DEFAULT = BoxSettings()
 
 
 class Peer:
@@ -38,7 +44,7 @@ class Peer:
         self,
         base: str,
         name: str,
-        settings: BoxSettings = BoxSettings(),
+        settings: BoxSettings = DEFAULT,
         step: Callable[[str, Path], None] = no_step,
     ) -> None:
         self.root = os.fsencode(os.path.join(base, name))
@@ -58,15 +64,15 @@ class Peer:
         self.engine = BoxEngine(
             self.index, self._random, self.settings, now=lambda: self.time
         )
-        self.site = None
+        self._site: Site | None = None
         try:
-            self.site, marked = open_site(
+            self._site, marked = open_site(
                 os.fsdecode(self.root), self.engine.ledger.folder_id, self._step
             )
         except BoxError:
             return
         self.rebuilt = marked and self.engine.ledger.folder_id is None
-        self.engine.attach(self.site)
+        self.engine.attach(self._site)
         self.scan()
         self.engine.surveyed()
 
@@ -76,17 +82,53 @@ class Peer:
     def kill(self) -> None:
         """As when the process is killed: nothing is finished or told."""
         self.index.close()
-        if self.site is not None:
-            self.site.close()
+        if self._site is not None:
+            self._site.close()
 
     def restart(self) -> None:
         """Killed and started again."""
         self.kill()
         self.start()
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder was found at the start."""
+        return self._site is not None
+
+    @property
+    def site(self) -> Site:
+        assert self._site is not None
+        return self._site
+
+    @property
+    def planner(self) -> Planner:
+        assert self.engine.planner is not None
+        return self.engine.planner
+
+    def row(self, path: bytes) -> Row:
+        """What is known of a path that is known."""
+        row = self.index.row(path)
+        assert row is not None
+        return row
+
+    def head(self, path: bytes) -> Head:
+        """The settled head of a path that is known."""
+        head = self.row(path).head
+        assert head is not None
+        return head
+
+    def content(self, path: bytes) -> Hash:
+        """The content of the settled head."""
+        return Hash(self.head(path).value.content)
+
+    def number_of(self, other: Peer) -> int:
+        """Up to which number the other's index is stored here."""
+        row = self.engine.ledger.holder(other.holder)
+        return 0 if row is None else row.number
+
     def poll(self) -> None:
         """Is the folder still there?"""
-        if self.site is not None and not self.site.in_place():
+        if not self.site.in_place():
             self.engine.detach()
 
     # The folder
@@ -136,11 +178,11 @@ class Peer:
 
     def contents(self) -> list[bytes]:
         """What files there are, whatever their names; sorted."""
-        return sorted(value[3] for value in self.tree().values() if value[0] == "file")
+        found = (value[-1] for value in self.tree().values() if value[0] == "file")
+        return sorted(data for data in found if isinstance(data, bytes))
 
     def kept(self) -> list[bytes]:
         """The files that lie in the version store, oldest first."""
-        assert self.site is not None
         found = []
         for row in self.index.contents.kept():
             if row.kind is not Kind.FILE:
@@ -158,7 +200,6 @@ class Peer:
 
     def see(self) -> list[Sighting]:
         """What a full scan finds, not taken in yet."""
-        assert self.site is not None
         reading = Index(self.state, reading=True)
         try:
             return list(Survey(self.site, reading).scan())
@@ -169,7 +210,6 @@ class Peer:
         self._take(lambda survey: survey.look(map(Path, paths), afresh))
 
     def _take(self, look: Callable[[Survey], Iterable[Sighting]]) -> None:
-        assert self.site is not None
         reading = Index(self.state, reading=True)
         try:
             # As if everything had been at rest for a while.
@@ -190,7 +230,7 @@ class Peer:
             if events.look or events.rescan:
                 self.look(events.look | events.rescan)
                 for path in events.rescan:
-                    self._take(lambda survey, path=path: survey.scan(path))
+                    self._take(partial(Survey.scan, below=path))
             if events.afresh:
                 self.look(events.afresh, afresh=True)
             if delay is None or delay > 0.2:
@@ -211,7 +251,6 @@ class Peer:
 
     def serve(self, hash: Hash) -> bytes | None:
         """What this box answers to whoever asks for a block."""
-        assert self.site is not None
         reading = Index(self.state, reading=True)
         finder = Finder(reading.contents, self.site)
         try:
@@ -241,7 +280,7 @@ class Peer:
         came = False
         for hash in sorted(self.needs())[:limit]:
             for other in others:
-                data = None if other.site is None else other.serve(hash)
+                data = other.serve(hash) if other.is_there else None
                 if data is not None:
                     self.asked.append(hash)
                     assert self.engine.write([(hash, data)]) == [True]
@@ -260,8 +299,8 @@ class Peer:
         for name in ("digest", "files", "size", "needed", "needed_bytes", "complete"):
             assert getattr(fresh, name) == getattr(totals, name), name
         assert fresh.conflicts == totals.conflicts
-        for row in self.engine.ledger.holders():
-            assert fresh.lacking(row.key) == totals.lacking(row.key)
+        for holder in self.engine.ledger.holders():
+            assert fresh.lacking(holder.key) == totals.lacking(holder.key)
 
 
 def exchange(*peers: Peer, scan: bool = True) -> None:
@@ -292,3 +331,31 @@ class Killed(BaseException):
     """Raised in the middle of placing, as if the process ended there."""
 
     step: str
+
+
+class PeerCase(SynchronousTestCase):
+    """Makes boxes in a temporary folder."""
+
+    def setUp(self) -> None:
+        self.base = self.mktemp()
+        os.makedirs(self.base)
+
+    def peer(self, name: str) -> Peer:
+        peer = Peer(self.base, name)
+        self.addCleanup(peer.kill)
+        return peer
+
+    def peers(self, *names: str) -> list[Peer]:
+        return [self.peer(name) for name in names]
+
+    def assertLevel(self, *peers: Peer) -> None:
+        """All have the same, on disk and in the index."""
+        for other in peers[1:]:
+            self.assertEqual(peers[0].tree(), other.tree())
+            self.assertEqual(peers[0].engine.snapshot().digest, other.engine.snapshot().digest)
+        for peer in peers:
+            snapshot = peer.engine.snapshot()
+            self.assertEqual((snapshot.needed, snapshot.needed_bytes), (0, 0))
+            self.assertEqual(set(snapshot.lacking.values()) - {0}, set())
+            self.assertEqual(peer.planner.problems, {})
+            self.assertEqual(peer.site.staging.contents(), frozenset())

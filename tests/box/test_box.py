@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet import reactor
@@ -30,19 +30,20 @@ class Recorder:
     def __init__(self) -> None:
         self.told: list[tuple[str, Any]] = []
 
-    def advanced(self, box: Box) -> None:
+    def advanced(self, box: object) -> None:
+        assert isinstance(box, Box)
         self.told.append(("advanced", box.highest))
 
-    def wanted(self, box: Box, needs: Sequence[Need]) -> None:
+    def wanted(self, box: object, needs: Sequence[Need]) -> None:
         self.told.append(("wanted", [need.hash for need in needs]))
 
-    def unwanted(self, box: Box, hashes: Sequence[Hash]) -> None:
+    def unwanted(self, box: object, hashes: Sequence[Hash]) -> None:
         self.told.append(("unwanted", list(hashes)))
 
-    def sources(self, box: Box, content: Hash, holders: frozenset[Holder]) -> None:
+    def sources(self, box: object, content: Hash, holders: frozenset[Holder]) -> None:
         self.told.append(("sources", (content, holders)))
 
-    def measured(self, box: Box) -> None:
+    def measured(self, box: object) -> None:
         self.told.append(("measured", None))
 
     def of(self, kind: str) -> list[Any]:
@@ -99,6 +100,18 @@ class BoxTestCase(TestCase):
         self.base = self.mktemp()
         os.makedirs(self.base)
         self.boxes: list[Box] = []
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.stop()))
+
+    def told(self, box: Box) -> Recorder:
+        """What a box told."""
+        assert isinstance(box.listener, Recorder)
+        return box.listener
+
+    def deafen(self, box: Box) -> None:
+        """It hears of no change any more."""
+        watcher = box._presence._watcher
+        assert watcher is not None
+        watcher.stop()
 
     async def make(self, name: str, settings: BoxSettings = QUICK) -> Box:
         box = Box(
@@ -115,7 +128,7 @@ class BoxTestCase(TestCase):
         await until(lambda: box.status.state == "in sync", "in sync")
         return box
 
-    async def tearDown(self) -> None:
+    async def stop(self) -> None:
         for box in self.boxes:
             if box.running:
                 await box.stopService()
@@ -178,16 +191,17 @@ class BoxTests(BoxTestCase):
         a, b = await self.made("a"), await self.made("b")
         self.put(a, "file", b"content")
         await until(lambda: a.status.files == 1)
-        self.assertEqual(a.listener.of("advanced"), [1])
+        # Its index was opened, then there was something to announce.
+        self.assertEqual(self.told(a).of("advanced"), [0, 1])
         await pass_on(a, b)
         await until(lambda: b.status.state == "in sync")
-        (hash,) = b.listener.of("wanted")[0]
-        kinds = [each for each, _ in b.listener.told if each in ("sources", "wanted", "unwanted")]
+        (hash,) = self.told(b).of("wanted")[0]
+        kinds = [each for each, _ in self.told(b).told if each in ("sources", "wanted", "unwanted")]
         self.assertEqual(kinds, ["sources", "wanted", "unwanted"])
-        self.assertEqual(b.listener.of("sources"), [(hash, frozenset([holder(a)]))])
-        self.assertEqual(b.listener.of("unwanted"), [[hash]])
+        self.assertEqual(self.told(b).of("sources"), [(hash, frozenset([holder(a)]))])
+        self.assertEqual(self.told(b).of("unwanted"), [[hash]])
         # Known, then complete.
-        self.assertEqual(b.listener.of("advanced"), [1, 2])
+        self.assertEqual(self.told(b).of("advanced"), [0, 1, 2])
         self.assertEqual(b.needs(), [])
 
     async def test_who_has_what_is_needed_is_known(self) -> None:
@@ -211,12 +225,12 @@ class BoxTests(BoxTestCase):
         await until(lambda: a.status.files == 1)
         await pass_on(a, b)
         await until(lambda: b.status.state == "in sync" and b.status.files == 1)
-        b.listener.told.clear()
+        self.told(b).told.clear()
         os.rename(self.path(a, "d"), self.path(a, "e"))
         await until_alive(a, b"e", b"e/file")
         await pass_on(a, b)
         await until(lambda: self.get(b, "d/file") is None and self.get(b, "e/file"))
-        self.assertEqual(b.listener.of("wanted"), [])
+        self.assertEqual(self.told(b).of("wanted"), [])
 
     async def test_blocks_and_lists_can_be_read(self) -> None:
         a = await self.made("a")
@@ -236,7 +250,7 @@ class BoxTests(BoxTestCase):
         await until(lambda: a.status.files == 1)
         (entry,), _ = await a.entries_after(0, 1 << 20)
         stat = os.stat(self.path(a, "file"))
-        a._presence._watcher.stop()
+        self.deafen(a)
         with open(self.path(a, "file"), "r+b") as file:
             file.write(b"tnetnoc")
         os.utime(self.path(a, "file"), ns=(stat.st_atime_ns, stat.st_mtime_ns))
@@ -253,10 +267,10 @@ class BoxTests(BoxTestCase):
     async def test_a_number_never_given_out_makes_a_new_index_id(self) -> None:
         a = await self.made("a")
         before = a.index_id
-        a.listener.told.clear()
+        self.told(a).told.clear()
         a.acknowledged(Holder(b"b" * 16), before, 1000)
         await until(lambda: a.index_id != before)
-        self.assertEqual(a.listener.of("advanced"), [0])
+        self.assertEqual(self.told(a).of("advanced"), [0])
 
     async def test_a_folder_that_goes_away_comes_back(self) -> None:
         a = await self.made("a")
@@ -348,7 +362,7 @@ class BoxTests(BoxTestCase):
 
     async def test_a_rescan_finds_what_was_not_heard(self) -> None:
         a = await self.made("a")
-        a._presence._watcher.stop()
+        self.deafen(a)
         self.put(a, "file", b"x")
         await a.rescan()
         self.assertEqual(a.status.files, 1)

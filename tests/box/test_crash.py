@@ -8,11 +8,10 @@ from __future__ import annotations
 import os
 
 from flocknode.box.values import Path
-from tests.box.peers import Killed, Peer, exchange
-from tests.box.test_engine import EngineTestCase
+from tests.box.peers import Killed, Peer, PeerCase, exchange
 
 
-class CrashTests(EngineTestCase):
+class CrashTests(PeerCase):
     """
     Box C{a} changes everything in every way, box C{b} takes it over and is
     killed on the way, as often as there are steps.

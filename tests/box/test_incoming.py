@@ -45,7 +45,7 @@ class IncomingTests(SynchronousTestCase):
         for number, bad in enumerate(
             (
                 made(1, content=content, mode=0o1777),
-                made(1, content=content, mode=-1),
+                entry(Head(VersionId(b"i" * 16), 0, Value(content=content, mode=-1), 1)),
                 made(1, content=content, mtime_ns=1 << 63),
                 made(1, content=content[:31]),
                 made(1),
@@ -68,10 +68,11 @@ class IncomingTests(SynchronousTestCase):
                 entry(*GOOD.history.heads * (MAX_HEADS + 1)),
                 attrs.evolve(GOOD, block_size=262_144),
                 attrs.evolve(
-                    GOOD, history=attrs.evolve(GOOD.history, superseded=((b"short", 1),))
+                    GOOD, history=attrs.evolve(GOOD.history, superseded=((VersionId(b"short"), 1),))
                 ),
                 attrs.evolve(
-                    GOOD, history=attrs.evolve(GOOD.history, superseded=((b"i" * 16, -1),))
+                    GOOD,
+                    history=attrs.evolve(GOOD.history, superseded=((VersionId(b"i" * 16), -1),)),
                 ),
             )
         ):

@@ -12,10 +12,9 @@ from random import Random
 
 from flocknode.box.content import decode_list
 from flocknode.box.values import Hash, Path
-from tests.box.peers import Killed, Peer, exchange
-from tests.box.test_engine import EngineTestCase
+from tests.box.peers import Killed, Peer, PeerCase, exchange
 
-STORMS = 12
+STORMS = 8
 """How many; more were run when this was written."""
 
 NAMES = [b"a", b"b", b"d", b"d/a", b"d/b", b"d/e", b"d/e/a", b"f", b"f/a"]
@@ -35,13 +34,14 @@ class Storm:
         self.count = 0
 
     def run(self, steps: int) -> None:
+        happenings = [
+            self.write, self.write, self.delete, self.rename, self.link, self.attributes,
+            self.scan, self.scan_slowly, self.hear, self.hear, self.work, self.fetch, self.fetch,
+            self.restart, self.kill_while_placing, self.change_while_placing,
+        ]  # fmt: skip
         for _ in range(steps):
             peer = self.random.choice(self.peers)
-            what = self.random.choice(
-                [self.write, self.write, self.delete, self.rename, self.link, self.attributes]
-                + [self.scan, self.hear, self.hear, self.work, self.fetch, self.fetch]
-                + [self.scan_slowly, self.restart, self.kill_while_placing, self.change_while_placing]
-            )
+            what = self.random.choice(happenings)
             if what in (self.hear, self.work, self.fetch, self.restart, self.kill_while_placing):
                 # Only who sits in front of the folder may destroy something.
                 had = held(peer)
@@ -170,12 +170,12 @@ def complaints(peers: list[Peer], had: set[bytes]) -> list[object]:
                 missing.add(row.path)
             else:
                 found.append(("pending", peer.holder, row.path))
-        if peer.engine.planner is None or peer.engine.planner.problems:
+        if peer.planner.problems:
             found.append(("problems", peer.holder))
         if peer.index.placing():
             found.append(("placing", peer.holder))
         known = {row.name for row in peer.index.contents.kept()}
-        if peer.site is None or set(peer.site.versions.names()) != known:
+        if set(peer.site.versions.names()) != known:
             found.append(("versions", peer.holder))
     trees = [
         {path: value for path, value in peer.tree().items() if path not in missing}
@@ -191,7 +191,7 @@ def complaints(peers: list[Peer], had: set[bytes]) -> list[object]:
     return found
 
 
-class StormTests(EngineTestCase):
+class StormTests(PeerCase):
     def storm(self, seed: int) -> list[object]:
         random = Random(seed)
         peers = self.peers(*(f"{name}{seed}" for name in "abc"[: random.choice([2, 2, 3])]))

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.rows import COST, Row, pack_shown
 from flocknode.box.totals import Totals, is_conflict_name, row_digest
-from flocknode.box.values import VersionId
+from flocknode.box.values import Path, VersionId
 from tests.box.rows import deleted, directory, holding, rows, wanting
 
 
@@ -69,7 +69,7 @@ class TotalsTests(SynchronousTestCase):
     def test_the_digest_depends_on_path_heads_and_completeness(self) -> None:
         row = holding(b"a", b"x")
         others = [
-            attrs.evolve(row, path=b"b"),
+            attrs.evolve(row, path=Path(b"b")),
             attrs.evolve(row, complete=False),
             attrs.evolve(row, history=holding(b"a", b"y").history),
         ]

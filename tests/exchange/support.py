@@ -79,23 +79,37 @@ class Party:
             self.members.append(member)
             self.boxes.append(box)
 
+    def by_name(self, *numbers: int) -> dict[str, list[MemoryBox]]:
+        """The boxes of these (of all) members."""
+        found: dict[str, list[MemoryBox]] = {}
+        for member in [self.members[number] for number in numbers] or self.members:
+            for box in member.boxes:
+                assert isinstance(box, MemoryBox)
+                found.setdefault(box.name, []).append(box)
+        return found
+
     def is_equal(self, *numbers: int) -> bool:
-        """Do the folders of these (of all) members hold the same?"""
-        boxes = [self.boxes[number] for number in numbers] or self.boxes
-        files = boxes[0].files()
-        return all(not box.needs() and box.files() == files for box in boxes)
+        """Do the boxes of these (of all) members that have the same name hold the same?"""
+        return all(
+            not box.needs() and box.files() == boxes[0].files()
+            for boxes in self.by_name(*numbers).values()
+            for box in boxes
+        )
+
+    def digests(self) -> dict[str, set[bytes]]:
+        """What the boxes of each name show."""
+        return {name: {box.digest for box in boxes} for name, boxes in self.by_name().items()}
 
     def is_level(self) -> bool:
         """Equal, and everybody knows it."""
-        return (
-            self.is_equal()
-            and len({box.digest for box in self.boxes}) == 1
-            and all(member.offer[1:3] == (0, 0) for member in self.members)
-        )
+        return all(member.offer[1:3] == (0, 0) for member in self.members) and self.is_equal()
 
     def settle(self, at_most: float = 60.0) -> float:
         """One round until all are level.  @return: the seconds it took."""
+        start = self.clock.seconds()
         self.network.start_round()
-        taken = self.network.run_until(self.is_level, at_most)
+        # At first nobody knows of anything that it lacks.
+        self.network.run(0.5)
+        self.network.run_until(self.is_level, at_most)
         self.network.stop_round()
-        return taken
+        return self.clock.seconds() - start

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -93,8 +94,8 @@ class Announcing(AnnouncerCase):
         self.greet()
         for number in range(5):
             self.put(b"%d" % number)
-        told = self.told()
-        self.assertEqual([(index.start, index.to) for index in told], [(n, n + 1) for n in range(5)])
+        spans = [(index.start, index.to) for index in self.told()]
+        self.assertEqual(spans, [(number, number + 1) for number in range(5)])
 
     def test_many_entries_are_told_in_few_records_of_bounded_size(self) -> None:
         self.put(*[b"file %d" % number for number in range(1_000)])
@@ -125,9 +126,14 @@ class Announcing(AnnouncerCase):
 
     def test_members_at_the_same_number_are_served_by_one_look_into_the_index(self) -> None:
         source = IndexSource(self.box)
-        looks = []
+        looks: list[int] = []
         after = self.box.entries_after
-        self.patch(self.box, "entries_after", lambda *a: looks.append(a) or after(*a))
+
+        def look(number: int, limit: int) -> Deferred[tuple[list[Entry], int]]:
+            looks.append(number)
+            return after(number, limit)
+
+        self.patch(self.box, "entries_after", look)
         self.put(b"a")
         for member in (MEMBER, OTHER):
             announcer = Announcer(
@@ -139,7 +145,7 @@ class Announcing(AnnouncerCase):
                 shown=self.shown,
             )
             announcer.hello(0, 0)
-        self.assertEqual(len(looks), 1)
+        self.assertEqual(looks, [0])
         self.assertEqual(self.paths(), [b"a", b"a"])
 
 

@@ -76,7 +76,11 @@ class Change:
 def play(scene: Scene, change: Change, make: MakeFlock = Flock) -> list[Sent]:
     """Everything handed to the transport in one world."""
     def latency(sender: MemberId, receiver: MemberId, number: int) -> float:
-        late = fate(scene.seed, "delayed", sender, receiver, number) < scene.delayed
+        # Only once the flock has formed: with whom each takes part does show.
+        late = (
+            network.clock.seconds() > 7.5
+            and fate(scene.seed, "delayed", sender, receiver, number) < scene.delayed
+        )
         jitter = fate(scene.seed, "latency", sender, receiver, number)
         return scene.latency * (0.5 + jitter) + 0.5 * late
 

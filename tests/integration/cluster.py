@@ -34,14 +34,16 @@ Tree = dict[bytes, tuple[object, ...]]
 _pause = threading.Event()
 
 
-def wait_until(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
+def wait_until(
+    condition: Callable[..., object], what: str, *arguments: object, patience: float = PATIENCE
+) -> None:
     """
-    Poll until the condition holds.
+    Poll until the condition, called with the arguments, holds.
 
     @raise AssertionError: if it did not within C{patience} seconds; says C{what}.
     """
     waited = 0.0
-    while not condition():
+    while not condition(*arguments):
         if waited > patience:
             raise AssertionError(f"still not after {patience:.0f} s: {what}")
         _pause.wait(0.03)
@@ -179,7 +181,8 @@ class Cluster:
     def status(self, node: int) -> dict[str, Any] | None:
         """What C{flocknode status --json} shows, or None while it cannot be asked."""
         try:
-            return control.ask(str(self.folder(node) / "state"), "status")
+            status: dict[str, Any] = control.ask(str(self.folder(node) / "state"), "status")
+            return status
         except Exception:
             return None
 
@@ -210,10 +213,14 @@ class Cluster:
         return found
 
     def wait_equal(
-        self, nodes: Iterable[int] = (), holds: Callable[[Tree], object] = lambda tree: True
+        self,
+        nodes: Iterable[int] = (),
+        holds: Callable[..., object] = lambda tree: True,
+        *more: object,
     ) -> Tree:
         """
-        Wait until these nodes' folders are equal and C{holds} of them.
+        Wait until these nodes' folders are equal and C{holds} of them (and of
+        C{more}).
 
         @return: what they all hold.
         """
@@ -223,7 +230,7 @@ class Cluster:
         def equal() -> bool:
             nonlocal last
             last = self.trees(chosen)
-            return all(t == last[0] for t in last) and bool(holds(last[0]))
+            return all(t == last[0] for t in last) and bool(holds(last[0], *more))
 
         try:
             wait_until(equal, "equal folders")

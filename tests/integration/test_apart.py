@@ -72,9 +72,7 @@ class Apart(SynchronousTestCase):
             (box / "file.txt").write_bytes(b"from %d\n" % node)
         self.meet()
         found = self.cluster.wait_equal(holds=lambda t: len(t) == 5)
-        files = {
-            (boxes[2] / os.fsdecode(p)).read_bytes() for p in found if p.startswith(b"file")
-        }
+        files = {(boxes[2] / os.fsdecode(p)).read_bytes() for p in found if p.startswith(b"file")}
         self.assertEqual(files, {b"from 0\n", b"from 1\n", b"from 2\n"})
 
     def test_a_change_survives_a_delete(self) -> None:
@@ -94,9 +92,7 @@ class Apart(SynchronousTestCase):
         (one / "folder").rmdir()
         (two / "folder" / "added").write_bytes(b"added\n")
         self.meet()
-        self.cluster.wait_equal(
-            holds=lambda t: b"folder/added" in t and b"folder/inner" not in t
-        )
+        self.cluster.wait_equal(holds=lambda t: b"folder/added" in t and b"folder/inner" not in t)
 
     def test_a_file_and_a_folder_of_one_name_both_live(self) -> None:
         one, two, _ = self.together()
@@ -167,11 +163,11 @@ class Apart(SynchronousTestCase):
         self.assertIn(b"file.txt", tree(boxes[0]))
 
     def offline(self, node: int) -> None:
-        wait_until(
-            lambda: [b["state"] for b in (self.cluster.status(node) or {"boxes": ()})["boxes"]]
-            == ["offline"],
-            f"the box of node {node + 1} goes offline",
-        )
+        def states() -> list[str]:
+            status = self.cluster.status(node)
+            return [box["state"] for box in status["boxes"]] if status else []
+
+        wait_until(lambda: states() == ["offline"], f"the box of node {node + 1} goes offline")
 
 
 class Downloading(SynchronousTestCase):
@@ -189,7 +185,7 @@ class Downloading(SynchronousTestCase):
 
     def receiving(self, node: int) -> bool:
         status = self.cluster.status(node)
-        return bool(status) and any(b["needed"] for b in status["boxes"])
+        return status is not None and any(b["needed"] for b in status["boxes"])
 
     def test_an_edit_meanwhile_keeps_both_contents(self) -> None:
         (self.cluster.box(0) / "file").write_bytes(self.large)
@@ -207,8 +203,9 @@ class Downloading(SynchronousTestCase):
         self.cluster.wait_equal(holds=lambda t: len(t) == 1)
         for node in range(3):
             wait_until(
-                lambda n=node: (self.cluster.box(n) / "file").read_bytes() == self.large,
+                lambda n: (self.cluster.box(n) / "file").read_bytes() == self.large,
                 "the newer version is everywhere",
+                node,
             )
 
     def test_a_change_in_the_last_instant_survives(self) -> None:
@@ -216,13 +213,11 @@ class Downloading(SynchronousTestCase):
             content = os.urandom(300_000 + attempt)
             (self.cluster.box(0) / "file").write_bytes(content)
             staging = self.cluster.box(1) / ".flocknode" / "staging"
-            wait_until(
-                lambda s=staging: s.is_dir() and any(s.iterdir()), "node 2 receives", 20
-            )
+            wait_until(lambda s: s.is_dir() and any(s.iterdir()), "node 2 receives", staging)
             mine = b"mine %d\n" % attempt
             (self.cluster.box(1) / "file").write_bytes(mine)
             self.cluster.wait_equal(
-                holds=lambda t, m=mine: blake3(m).hexdigest() in contents(self.cluster)
+                (), lambda t, m: blake3(m).hexdigest() in contents(self.cluster), mine
             )
             self.cluster.wait_settled()
             self.cluster.wait_equal()
@@ -255,9 +250,7 @@ class Killed(SynchronousTestCase):
             content = os.urandom(400_000)
             (self.cluster.box(0) / "large").write_bytes(content)
             # The codes pass quickly; what counts is that the kill falls around each.
-            wait_until(
-                lambda c=code: self.status_code(2) in (c, c - 1, 114, 115, 145), "a round", 20
-            )
+            wait_until(lambda c: self.status_code(2) in (c, c - 1, 114, 115, 145), "a round", code)
             self.cluster.kill(2)
             self.cluster.wait_same(0, (0, 1))
             (self.cluster.box(1) / f"after {number}").write_bytes(b"without it")

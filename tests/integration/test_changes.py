@@ -191,10 +191,8 @@ class Changes(SynchronousTestCase):
             before = self.rounds()
             for node in range(3):
                 (self.at(node) / f"{attempt} from {node}").write_bytes(os.urandom(1000))
-            wanted = {
-                os.fsencode(f"{self.name}/{attempt} from {node}") for node in range(3)
-            }
-            self.cluster.wait_equal(holds=lambda found, w=wanted: w <= set(found))
+            wanted = {os.fsencode(f"{self.name}/{attempt} from {node}") for node in range(3)}
+            self.cluster.wait_equal((), lambda found, names: names <= set(found), wanted)
             self.cluster.wait_settled()
             if self.rounds() == before + 1:
                 return

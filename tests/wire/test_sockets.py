@@ -105,6 +105,28 @@ class Stranger:
         return messages
 
 
+async def succeed_at(test: TestCase, old: Node, pair: Pair, *peers: Node) -> Node:
+    """
+    Close a node, and start another one at its address as soon as that is free.
+    """
+    old.close()
+    started: list[Node] = []
+
+    def start() -> bool:
+        node = Node(test, old.endpoint)
+        node.pair, node.keys = pair, Keys(pair.public, pair.secret)
+        try:
+            node.start(*peers)
+        except WireError:
+            node.close()
+            return False
+        started.append(node)
+        return True
+
+    await until(reactor, start)
+    return started[0]
+
+
 class MemberTests(TestCase):
     """Members hear each other."""
 
@@ -194,14 +216,27 @@ class MemberTests(TestCase):
             await self._hear(self.a, c)
             self.assertTrue(self.a.sockets.frame(c.pair.id, frame_topic(c.pair.id)))
 
+    async def test_what_is_neither_frame_nor_heartbeat_is_dropped(self) -> None:
+        self.a.start(self.b)
+        self.b.start(self.a)
+        await self._hear(self.a, self.b)
+        # A file message of 1.0.0, and one of several parts.
+        self.a.sockets.heartbeat(b"210 " + bytes(4113))
+        publisher = self.a.sockets._publisher
+        assert publisher is not None
+        publisher.send([b"130 " + bytes(252), b"more"])
+        last = b"150 " + bytes(252)
+        self.a.sockets.heartbeat(last)
+        await until(reactor, lambda: (self.a.pair.id, last) in self.b.ear.heartbeats)
+        heard = {message for _, message in self.b.ear.heartbeats}
+        self.assertEqual(heard - {HEARTBEAT}, {last})
+        self.assertEqual(self.b.ear.frames, [])
+
     async def test_a_member_that_comes_back_is_heard_again(self) -> None:
         self.a.start(self.b)
         self.b.start(self.a)
         await self._hear(self.b, self.a)
-        self.b.close()
-        again = Node(self, self.b.endpoint)
-        again.pair, again.keys = self.b.pair, self.b.keys
-        again.start(self.a)
+        again = await succeed_at(self, self.b, self.b.pair, self.a)
         self.a.ear.heartbeats.clear()
         await self._hear(again, self.a)
 
@@ -216,10 +251,7 @@ class MemberTests(TestCase):
         stranger.connect()
         await until(reactor, stranger.refused)
         stranger.socket.close(0)
-        self.a.close()
-        admits = Node(self, self.a.endpoint)
-        admits.pair, admits.keys = self.a.pair, self.a.keys
-        admits.start(patient)
+        admits = await succeed_at(self, self.a, self.a.pair, patient)
         await self._hear(admits, patient)
 
     async def test_a_peer_with_several_addresses_is_tried_at_each(self) -> None:
@@ -312,7 +344,7 @@ class StrangerTests(TestCase):
 
     async def test_without_a_handler_everybody_is_refused(self) -> None:
         context = Context(reactor)
-        self.addCleanup(context.shutdown)
+        self.addCleanup(context.close)
         from flocknode.wire.sockets import Publisher
 
         own = Pair.new()
@@ -337,8 +369,7 @@ class StrangerTests(TestCase):
         await until(reactor, stranger.refused)
         for _ in range(20):
             impostor.sockets.heartbeat(HEARTBEAT)
-        impostor.close()
-        member.start(node)
+        member = await succeed_at(self, impostor, member.pair, node)
 
         def heard() -> bool:
             member.sockets.heartbeat(b"101 " + bytes(252))
@@ -376,7 +407,7 @@ class ZapHandlerTests(TestCase):
 
     def setUp(self) -> None:
         self.context = Context(reactor)
-        self.addCleanup(self.context.shutdown)
+        self.addCleanup(self.context.close)
         self.pair = Pair.new()
         self.handler = ZapHandler(self.context, frozenset([self.pair.public]))
         self.sent: list[Any] = []

@@ -1,0 +1,145 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""L{flocknode.flock.flocktime}."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocknode.flock.flocktime import (
+    EPOCH_2020_MS,
+    SETTLING,
+    STALE_AFTER,
+    Estimate,
+    FlockTime,
+    prefers,
+)
+
+WALL = EPOCH_2020_MS + 100_000_000
+
+
+def estimate(*samples: float) -> Estimate:
+    """One that has seen these differences (own monotonic - other's time)."""
+    seen = Estimate()
+    for sample in samples:
+        seen.add(sample, 0.0)
+    return seen
+
+
+class SlotTests(SynchronousTestCase):
+    """Slots of 500 ms since 2020."""
+
+    def test_the_first_of_a_flock_takes_its_wall_clock(self) -> None:
+        time = FlockTime(50.0, WALL)
+        self.assertEqual(time.ms(50.0), WALL)
+        self.assertEqual(time.slot(50.0), 200_000)
+        self.assertEqual(time.slot(50.6), 200_001)
+
+    @given(st.floats(0, 1e6), st.integers(0, 1 << 40))
+    def test_a_boundary_belongs_to_the_slot_that_it_begins(self, now: float, ms: int) -> None:
+        time = FlockTime(now, EPOCH_2020_MS + ms)
+        slot = time.slot(now + 7)
+        self.assertEqual(time.slot(time.boundary(slot)), slot)
+        self.assertLessEqual(time.boundary(slot), now + 7 + 1e-5)
+        self.assertGreater(time.boundary(slot + 1), now + 7 - 1e-5)
+
+    def test_a_wall_clock_before_2020_gives_slot_zero(self) -> None:
+        self.assertEqual(FlockTime(0.0, 1000).slot(0.0), 0)
+
+
+class EstimateTests(SynchronousTestCase):
+    """How far another's clock is ahead."""
+
+    def test_the_least_delayed_heartbeat_counts(self) -> None:
+        self.assertEqual(estimate(5.03, 5.01, 5.02).least, 5.01)
+
+    def test_it_looks_back_on_64_heartbeats(self) -> None:
+        seen = estimate(5.0, *[5.01] * 63)
+        self.assertEqual(seen.least, 5.0)
+        seen.add(5.01, 0.0)
+        self.assertEqual(seen.least, 5.01)
+
+    def test_a_delayed_heartbeat_makes_it_uncertain_but_not_wrong(self) -> None:
+        seen = estimate(5.0, 5.6)
+        self.assertEqual((seen.least, seen.certain), (5.0, False))
+        seen.add(5.01, 0.0)
+        self.assertTrue(seen.certain)
+
+    def test_what_never_comes_back_is_thrown_away(self) -> None:
+        """The other has stepped back."""
+        seen = estimate(5.0, *[9.0] * STALE_AFTER)
+        self.assertEqual(seen.least, 9.0)
+
+    def test_without_heartbeats_nothing_is_known(self) -> None:
+        self.assertFalse(estimate().known)
+        self.assertFalse(FlockTime(0.0, WALL).agrees_with(estimate()))
+
+
+class CorrectionTests(SynchronousTestCase):
+    """Bending and stepping."""
+
+    def setUp(self) -> None:
+        self.time = FlockTime(0.0, EPOCH_2020_MS + 100_000)
+
+    def ahead(self, seconds: float) -> Estimate:
+        """Of one whose clock this one is ahead of."""
+        return estimate(seconds - 100.0)
+
+    def test_it_is_bent_by_a_millisecond_a_second_at_most(self) -> None:
+        self.time.correct(self.ahead(0.1), 0.5)
+        self.assertAlmostEqual(self.time.at(0.0), 100.0 - 0.0005)
+        self.time.correct(self.ahead(-0.1), 2.0)
+        self.assertAlmostEqual(self.time.at(0.0), 100.0 + 0.0015)
+
+    def test_it_is_bent_no_further_than_needed(self) -> None:
+        self.time.correct(self.ahead(0.0001), 0.5)
+        self.assertAlmostEqual(self.time.at(0.0), 99.9999)
+
+    def test_the_lowest_id_bends_to_nobody(self) -> None:
+        self.time.correct(None, 0.5)
+        self.assertEqual(self.time.at(0.0), 100.0)
+
+    def test_it_is_not_bent_towards_another_flock(self) -> None:
+        self.time.correct(self.ahead(3.0), 0.5)
+        self.assertEqual(self.time.at(0.0), 100.0)
+
+    def test_a_time_is_adopted_in_one_step(self) -> None:
+        other = self.ahead(7200.0)
+        self.assertFalse(self.time.agrees_with(other))
+        self.time.adopt(other)
+        self.assertAlmostEqual(self.time.at(0.0), 100.0 - 7200.0)
+        self.assertTrue(self.time.agrees_with(other))
+
+    def test_a_better_estimate_of_an_adopted_time_is_adopted_at_once_for_a_while(self) -> None:
+        other = self.ahead(50.15)
+        self.time.adopt(other)
+        other.add(50.0 - 100.0, 0.0)
+        self.time.correct(None, 0.5)
+        self.assertAlmostEqual(self.time.at(0.0), 50.0)
+        for _ in range(SETTLING):
+            self.time.correct(None, 0.5)
+        other.add(49.9 - 100.0, 0.0)
+        self.time.correct(other, 0.5)
+        self.assertAlmostEqual(self.time.at(0.0), 50.0 + 0.0005)
+
+    def test_one_who_comes_over_agrees_at_once(self) -> None:
+        other = self.ahead(3.0)
+        self.time.observe(other, 10.0, EPOCH_2020_MS + 110_000)
+        self.assertTrue(self.time.agrees_with(other))
+
+
+
+class MeetingTests(SynchronousTestCase):
+    """Two flocks of different times."""
+
+    def test_the_larger_set_wins(self) -> None:
+        self.assertTrue(prefers((3, b"z"), (2, b"a")))
+        self.assertFalse(prefers((2, b"a"), (3, b"z")))
+
+    def test_of_equal_ones_the_lower_id_wins(self) -> None:
+        self.assertTrue(prefers((2, b"a"), (2, b"b")))
+        self.assertFalse(prefers((2, b"b"), (2, b"a")))
+
+    def test_nobody_prefers_its_own(self) -> None:
+        self.assertFalse(prefers((2, b"a"), (2, b"a")))

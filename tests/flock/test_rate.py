@@ -1,0 +1,109 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""L{flocknode.flock.rate}."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocknode.flock import rate
+
+STEPS = st.integers(0, rate.LAST_STEP)
+
+
+class TableTests(SynchronousTestCase):
+    """What a step means."""
+
+    def test_eight_steps_are_an_octave_from_64_kib(self) -> None:
+        self.assertEqual(rate.rate(0), 65_536)
+        self.assertEqual(rate.rate(8), 131_072)
+
+    @given(STEPS)
+    def test_a_rate_gives_its_step_back(self, step: int) -> None:
+        self.assertEqual(rate.step_of(rate.rate(step)), step)
+
+    @given(st.floats(65_536, 1e9))
+    def test_a_step_is_never_faster_than_what_it_is_for(self, bytes_per_second: float) -> None:
+        step = rate.step_of(bytes_per_second)
+        self.assertLessEqual(rate.rate(step), bytes_per_second * 1.000001)
+        self.assertGreater(rate.rate(step + 1), bytes_per_second)
+
+    @given(STEPS)
+    def test_frames_of_a_slot_carry_the_rate(self, step: int) -> None:
+        carried = 2 * rate.frames_per_slot(step) * rate.frame_size(step)
+        self.assertLess(abs(carried / rate.rate(step) - 1), 0.06)
+
+    @given(st.integers(0, rate.LAST_STEP - 1))
+    def test_a_faster_step_carries_more(self, step: int) -> None:
+        self.assertGreaterEqual(rate.slot_payload(step + 1), rate.slot_payload(step))
+
+    def test_frame_sizes_grow_with_the_step(self) -> None:
+        sizes = [rate.frame_size(step) for step in range(rate.LAST_STEP + 1)]
+        self.assertEqual(sorted(sizes), sizes)
+        self.assertEqual(set(sizes), {4117, 16_405, 65_557})
+
+    def test_an_uplink_is_shared_by_all_configured_peers(self) -> None:
+        self.assertEqual(rate.uplink_step(1 << 20, 4), rate.step_of(1 << 18))
+        self.assertEqual(rate.uplink_step(1 << 20, 0), rate.step_of(1 << 20))
+
+    def test_a_very_slow_uplink_has_step_zero(self) -> None:
+        self.assertEqual(rate.uplink_step(10_000, 3), 0)
+
+    def test_queues_hold_100_ms_but_at_least_four_frames(self) -> None:
+        self.assertEqual(rate.queue_limit(0), 4)
+        self.assertEqual(rate.queue_limit(80), 103)
+
+
+class DeliveredTests(SynchronousTestCase):
+    """What arrived, as a step."""
+
+    @given(STEPS)
+    def test_all_frames_deliver_the_step_itself(self, step: int) -> None:
+        self.assertEqual(rate.delivered_step(step, rate.frames_per_slot(step)), step)
+
+    @given(STEPS.filter(lambda step: step > 8))
+    def test_half_of_them_deliver_an_octave_less(self, step: int) -> None:
+        half = rate.frames_per_slot(step) // 2
+        self.assertLessEqual(abs(rate.delivered_step(step, half) - (step - 8)), 2)
+
+    def test_none_deliver_step_zero(self) -> None:
+        self.assertEqual(rate.delivered_step(40, 0), 0)
+
+
+class StepsTests(SynchronousTestCase):
+    """Which step is in force."""
+
+    def setUp(self) -> None:
+        self.steps = rate.Steps(own=40)
+
+    def test_it_is_the_own_one_until_a_leader_decides(self) -> None:
+        self.assertEqual(self.steps.at(7), 40)
+
+    def test_it_is_what_the_leader_decided(self) -> None:
+        self.steps.decide(7, 20)
+        self.assertEqual(self.steps.at(7), 20)
+
+    def test_it_carries_on_where_no_decision_was_heard(self) -> None:
+        self.steps.decide(7, 20)
+        self.steps.decide(9, 30)
+        self.assertEqual((self.steps.at(8), self.steps.at(10)), (20, 30))
+
+    def test_the_first_decision_counts(self) -> None:
+        self.steps.decide(7, 20)
+        self.steps.decide(7, 10)
+        self.assertEqual(self.steps.at(7), 20)
+
+    def test_it_is_never_faster_than_the_own_uplink(self) -> None:
+        self.steps.decide(7, 90)
+        self.assertEqual(self.steps.at(7), 40)
+
+    def test_it_carries_on_when_the_past_is_forgotten(self) -> None:
+        self.steps.decide(7, 20)
+        self.steps.forget_before(100)
+        self.assertEqual(self.steps.at(100), 20)
+
+    def test_it_carries_on_when_slots_get_other_numbers(self) -> None:
+        self.steps.decide(7000, 20)
+        self.steps.restart()
+        self.assertEqual(self.steps.at(3), 20)
