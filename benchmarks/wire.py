@@ -18,6 +18,8 @@ import time
 from typing import Any
 
 import msgspec
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.task import deferLater
 
 from benchmarks.bare import Identity, bare_mesh
 from flocknode.flock.interfaces import FlockState, MemberId, Priority
@@ -31,9 +33,15 @@ RATES = (0, 4, 16, 32, 64, 128)
 
 RECORD = (32_768).to_bytes(4, "big") + os.urandom(32_768)
 OUTSTANDING = 4_194_304 // len(RECORD)
-WARM_UP = 8.0
-"""Seconds from the start to the first look at the clock: time for the first round,
-which carries nothing, and for the start of the second."""
+SETTLE = 1.0
+"""Seconds from the start of a long round to the first look at the clock."""
+
+PATIENCE = 45.0
+"""Seconds until a flock that has no long round is given up.  On a machine that is
+slow to start, members seem to return, and their news waits for 30 s or more."""
+
+NEWS = 1 << 40
+"""Bytes announced: no round is long enough for them."""
 
 
 class Result(msgspec.Struct):
@@ -61,8 +69,10 @@ class Member:
         self._state = FlockState()
         self._received = 0
         self._gaps = 0
+        self._news = NEWS
         self._began: tuple[float, int, float, float] | None = None
-        uplink = (rate or 1) * 1_000_000 * len(self._peers)
+        self.ready: Deferred[None] = Deferred()
+        each = (rate or 1) * 1_000_000
         self.wire = WireProcess(
             reactor,
             Start(
@@ -70,7 +80,7 @@ class Member:
                 public=own.public,
                 secret=own.secret,
                 peers=tuple((peer.endpoint, peer.public) for peer in self._peers),
-                uplink=uplink,
+                uplink=each * len(self._peers),
                 constant_cover=False,
                 cover_rate=65_536,
                 min_members=2,
@@ -81,7 +91,10 @@ class Member:
     def _fill(self) -> None:
         for peer in self._peers:
             self.consumed(MemberId(member_id(peer.public)), Priority.BULK, 4_194_304)
-        self.wire.offer(1 << 40, 0, 0, bytes(16))
+        self._announce()
+
+    def _announce(self) -> None:
+        self.wire.offer(self._news, 0, 0, bytes(16))
 
     def begin(self) -> None:
         """Look at the clocks."""
@@ -111,9 +124,10 @@ class Member:
     def alive(self, member: MemberId, epoch: int) -> None:
         """Once with everybody, start."""
         self._alive.add(member)
-        if self._rate and len(self._alive) == len(self._peers) and not self._credit:
+        if len(self._alive) == len(self._peers) and not self._credit:
             self._credit = dict.fromkeys(self._alive, 0)
-            self._reactor.callLater(1.0, self._fill)
+            if self._rate:
+                self._reactor.callLater(1.0, self._fill)
 
     def consumed(self, member: MemberId, priority: Priority, size: int) -> None:
         """Replace it."""
@@ -139,29 +153,50 @@ class Member:
         """It was done first."""
 
     def round_started(self, round_id: int, counted: int, budget: int) -> None:
-        """As it should."""
+        """A long one is what this waits for."""
+        if budget > NEWS // 100 and not self.ready.called:
+            self.ready.callback(None)
 
     def round_stopped(self, round_id: int) -> None:
-        """As it should."""
+        """A short one: the next may be longer.  An idle flock has no other."""
+        self._news += NEWS
+        if self._rate:
+            self._announce()
+        elif not self.ready.called:
+            self.ready.callback(None)
 
 
-def run(mesh: list[Identity], me: int, rate: int, seconds: float) -> Result:
-    """Be one member for so long."""
+def run(mesh: list[Identity], me: int, rate: int, seconds: float) -> Result | None:
+    """
+    Be one member for so long.
+
+    @return: None if there was no round to measure in.
+    """
     from twisted.internet import reactor as default
 
     reactor: Any = default
     member = Member(reactor, mesh, me, rate)
-    results: list[Result] = []
 
-    def end() -> None:
-        results.append(member.result())
-        stopped = member.wire.stopService()
-        assert stopped is not None
-        stopped.addCallback(lambda _ignored: reactor.stop())
+    async def measure() -> Result | None:
+        member.wire.startService()
+        member.ready.addTimeout(PATIENCE, reactor)
+        try:
+            await member.ready
+            await deferLater(reactor, SETTLE)
+            member.begin()
+            await deferLater(reactor, seconds)
+            return member.result()
+        except TimeoutError:
+            return None
+        finally:
+            stopped = member.wire.stopService()
+            if stopped is not None:
+                await stopped
+            reactor.stop()
 
-    reactor.callWhenRunning(member.wire.startService)
-    reactor.callLater(WARM_UP, member.begin)
-    reactor.callLater(WARM_UP + seconds, end)
+    result = Deferred.fromCoroutine(measure())
+    results: list[Result | None] = []
+    result.addCallback(results.append)
     reactor.run()
     return results[0]
 
@@ -186,11 +221,11 @@ def _spawn(mesh: list[Identity], me: int, rate: int, seconds: float) -> int:
     return answer
 
 
-def _answer(answer: int) -> Result:
+def _answer(answer: int) -> Result | None:
     with open(answer, "rb") as pipe:
         content = pipe.read()
     os.wait()
-    return msgspec.json.decode(content, type=Result)
+    return msgspec.json.decode(content, type=Result | None)
 
 
 def main() -> None:
@@ -203,7 +238,11 @@ def main() -> None:
     for rate in RATES:
         mesh = [Identity.new() for _ in range(nodes)]
         answers = [_spawn(mesh, me, rate, seconds) for me in range(nodes)]
-        results = [_answer(answer) for answer in answers]
+        answered = [_answer(answer) for answer in answers]
+        results = [result for result in answered if result is not None]
+        if len(results) < nodes:
+            print(f"{rate:5} no round within {PATIENCE:.0f} s")
+            continue
         received = sum(result.received for result in results) / nodes
         print(
             f"{rate:5} {received:10.1f} {received / rate if rate else 1:6.2f}"

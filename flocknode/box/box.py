@@ -318,6 +318,8 @@ class Box(Service):
         if failure.check(Stopped) is not None:
             return
         if failure.check(Away) is not None:
+            # If it is there after all, something that was seen was not taken in.
+            self._surveyor.rescan(Path(b""))
             self._poll()
             return
         if failure.check(BoxError) is not None:

@@ -29,10 +29,19 @@ class Lane:
         self._reactor = reactor
         self._pool = ThreadPool(0, 1, name)
         self._stopping = Event()
+        self._trigger: Any = None
 
     def start(self) -> None:
         """Work can be given from now on."""
         self._pool.start()
+        # A reactor that ends without this being stopped must not wait for
+        # ever for the thread.
+        self._trigger = self._reactor.addSystemEventTrigger("during", "shutdown", self._halt)
+
+    def _halt(self) -> None:
+        self._trigger = None
+        self._stopping.set()
+        self._pool.stop()
 
     def cancelled(self) -> bool:
         """Is it stopping?  What takes long asks this often, and returns early."""
@@ -61,7 +70,10 @@ class Lane:
         end the thread.
         """
         self._stopping.set()
+        if self._trigger is None:
+            return
         try:
             await deferToThreadPool(self._reactor, self._pool, last)
         finally:
-            self._pool.stop()
+            self._reactor.removeSystemEventTrigger(self._trigger)
+            self._halt()

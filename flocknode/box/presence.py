@@ -50,18 +50,23 @@ class Presence:
         self._new_watcher = new_watcher
         self._arrived = arrived
         self._watcher: Watcher | None = None
+        self._closed = False
 
     async def look(self) -> None:
         """Look whether it is there."""
         if self.site is None:
             site, self.absence = await self._ask(self._core.find_folder)
-            if site is not None:
+            if site is not None and not self._closed:
                 self._begin(site)
         elif not await self._ask(self._core.still_there):
             await self._end()
 
     def close(self) -> None:
-        """Hear nothing any more."""
+        """It does not matter any more."""
+        self._closed = True
+        self._hear_nothing()
+
+    def _hear_nothing(self) -> None:
         self._settler.stop()
         if self._watcher is not None:
             self._watcher.stop()
@@ -88,7 +93,7 @@ class Presence:
     async def _end(self) -> None:
         self.site = None
         self.absence = "The folder is not there any more, or is another one; put it back."
-        self.close()
+        self._hear_nothing()
         await self._ask(self._core.leave)
         # Whoever reads in it must have ended before its descriptors are given
         # up: the next file opened would have the same.

@@ -20,9 +20,11 @@ from flocknode.box.values import Head, History, Kind, Path, Value, VersionId
 EMPTY = History()
 """The history of a path that nothing is known of."""
 
-COST = 256
-"""Bytes that an entry counts for besides its content: about what it takes on
-a link."""
+COST = 8192
+"""Bytes that an entry counts for besides its content.  Its records take some
+hundred on a link; but to put a file in place takes a disk about as long as a
+fast link takes to carry so much, and rounds that are over before their files
+are placed are followed by more rounds."""
 
 _SHOWN = struct.Struct(">I16s?")
 _decode = msgspec.msgpack.Decoder()

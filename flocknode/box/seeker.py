@@ -79,22 +79,29 @@ class Seeker:
         """Look for what is in the queue until C{enough}."""
         # What is being looked for may have begun with the events of before.
         self._events = events
-        while not enough():
-            if self._running is None:
-                if not self._queue:
-                    return
-                want = self._queue.popleft()
-                self._running = (want, self._look_for(want))
-            want, steps = self._running
-            try:
-                if self._wants.get(want.content) is want and want.stage is Stage.SEEK:
-                    next(steps)
-                    continue
-            except StopIteration:
-                pass
-            except OSError as error:
-                self._stall(want, events, error)
-            self._running = None
+        while self._advance(events):
+            # Only now: whatever else takes time, something is done each time.
+            if enough():
+                return
+
+    def _advance(self, events: Events) -> bool:
+        """One piece of work.  @return: whether there was any."""
+        if self._running is None:
+            if not self._queue:
+                return False
+            want = self._queue.popleft()
+            self._running = (want, self._look_for(want))
+        want, steps = self._running
+        try:
+            if self._wants.get(want.content) is want and want.stage is Stage.SEEK:
+                next(steps)
+                return True
+        except StopIteration:
+            pass
+        except OSError as error:
+            self._stall(want, events, error)
+        self._running = None
+        return True
 
     def _look_for(self, want: Want) -> Iterator[None]:
         """One piece of work at a time."""
@@ -287,9 +294,13 @@ class Seeker:
         self._leftover.add(content)
 
     def tidy(self) -> None:
-        """Remove what is staged and not wanted, once nothing is looked for."""
+        """
+        Once nothing is looked for: hold no files open, and remove what is
+        staged and not wanted.
+        """
         if self.seeking:
             return
+        self.finder.close()
         for content in self._leftover:
             if self._wants.get(content) is None:
                 self._site.staging.discard(content)

@@ -19,6 +19,7 @@ from typing import Final
 
 import attrs
 
+from flocknode.box.rows import COST
 from flocknode.box.values import Hash, Holder, Need
 from flocknode.exchange.announcing import Shown
 from flocknode.exchange.backlog import Backlog
@@ -34,9 +35,6 @@ from flocknode.exchange.status import ExchangeState
 _FORGIVE: Final = 60.0
 """Seconds after which, in a round without end, members are asked again for what
 they could not give."""
-
-_ENTRY: Final = 256
-"""Bytes that an entry counts for, as in L{flocknode.box.rows.COST}."""
 
 _MOST_INDEX: Final = 4 * 1_048_576
 """Bytes that an index counts for at most: numbers have gaps."""
@@ -306,7 +304,7 @@ class Exchange:
                 if peer.shares(id):
                     size = sharing.box.lacking(Holder(peer.member))
                     if sharing.counted == sharing.box.new_total:
-                        size = max(size, min(_ENTRY * peer.behind(id), _MOST_INDEX))
+                        size = max(size, min(COST * peer.behind(id), _MOST_INDEX))
                     total += size
             lacking[peer.member] = total
         return lacking

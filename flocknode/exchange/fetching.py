@@ -7,7 +7,7 @@ to the box, and letting others know what is here now.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import chain
 from typing import Final
@@ -15,7 +15,7 @@ from typing import Final
 from twisted.internet.defer import Deferred, succeed
 
 from flocknode.box.content import verify
-from flocknode.box.values import Hash
+from flocknode.box.values import Hash, Need
 from flocknode.exchange.arrivals import Arrival
 from flocknode.exchange.interfaces import SharedBox
 from flocknode.exchange.members import Members
@@ -65,37 +65,59 @@ class Fetching:
         boxes = self._in_need()
         if not boxes:
             return
+        free = self._free()
         for peer in peers:
-            room = self._room(peer)
-            idle = 0
-            while room > 0 and idle < len(boxes) and not peer.requests.full:
-                self._next = (self._next + 1) % len(boxes)
-                sharing = boxes[self._next]
-                need = sharing.swarm.next(peer.bit)
-                if need is None:
-                    idle += 1
-                else:
-                    idle = 0
-                    room -= need.size
-                    peer.want(sharing.box.id, need)
+            room = self._room(peer, free)
+            if room > 0:
+                free -= self._ask(peer, room, self._choices(peer, boxes))
 
     def fill_up(self) -> None:
         """Ask for what is outstanding elsewhere, and for what nobody showed."""
+        free = self._free()
         for sharing in self._in_need():
             swarm = sharing.swarm
             for peer in self._members:
-                if not peer.shares(sharing.box.id):
-                    continue
-                room = self._room(peer)
-                if room <= 0 or peer.requests.full:
-                    continue
-                for need in chain(swarm.spares(peer.bit), swarm.orphans(peer.bit)):
-                    peer.want(sharing.box.id, need)
-                    room -= need.size
-                    if room <= 0 or peer.requests.full:
-                        break
+                room = self._room(peer, free)
+                if room > 0 and peer.shares(sharing.box.id):
+                    needs = chain(swarm.spares(peer.bit), swarm.orphans(peer.bit))
+                    free -= self._ask(peer, room, ((sharing, need) for need in needs))
+
+    def _choices(
+        self, peer: Peer, boxes: Sequence[Sharing]
+    ) -> Iterator[tuple[Sharing, Need]]:
+        """What to ask a member for, in turns for each box."""
+        idle = 0
+        while idle < len(boxes):
+            self._next = (self._next + 1) % len(boxes)
+            sharing = boxes[self._next]
+            need = sharing.swarm.next(peer.bit)
+            if need is None:
+                idle += 1
+            else:
+                idle = 0
+                yield sharing, need
+
+    def _ask(self, peer: Peer, room: int, choices: Iterator[tuple[Sharing, Need]]) -> int:
+        """
+        Ask for these until so many bytes are asked for.
+
+        @return: the bytes.
+        """
+        asked = 0
+        # Who is given counts as asked: so look for room first.
+        while asked < room and not peer.requests.full:
+            choice = next(choices, None)
+            if choice is None:
+                break
+            sharing, need = choice
+            asked += need.size
+            peer.want(sharing.box.id, need)
+        return asked
 
     def _in_need(self) -> list[Sharing]:
+        """Boxes that something should be asked for; none while too much is held."""
+        if sum(sharing.arrivals.size for sharing in self._boxes.values()) >= SPACE:
+            return []
         now = self._now()
         return [
             sharing
@@ -103,14 +125,15 @@ class Fetching:
             if len(sharing.swarm) and now >= sharing.paused_until
         ]
 
-    def _room(self, peer: Peer) -> int:
-        """Bytes that a member may be asked for now."""
+    def _free(self) -> int:
+        """Bytes that may be asked for now besides what is outstanding."""
         held = sum(sharing.arrivals.size for sharing in self._boxes.values())
-        if held >= SPACE:
-            return 0
-        outstanding = sum(other.requests.outstanding for other in self._members)
-        free = SPACE - held - outstanding + peer.requests.outstanding
-        return peer.requests.room(min(free, SPACE // len(self._members)))
+        return SPACE - held - sum(peer.requests.outstanding for peer in self._members)
+
+    def _room(self, peer: Peer, free: int) -> int:
+        """Bytes that one member may be asked for now; one block may always be."""
+        most = min(free + peer.requests.outstanding, SPACE // len(self._members))
+        return peer.requests.room(most)
 
     def unwant(self, sharing: Sharing, hash: Hash, asked: int) -> None:
         """These members need not send this block."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -46,6 +46,9 @@ from flocknode.exchange.swarm import Swarm
 
 _GREETING_PAUSE: Final = 1.0
 """Seconds of a round between two hellos that only ask for what was lost."""
+
+
+T = TypeVar("T")
 
 
 class PeerUser(Protocol):
@@ -214,25 +217,19 @@ class Peer:
 
     def flush(self) -> None:
         """Send what was gathered."""
-        send = self.outbox.send
-        if self._cancel:
-            for hashes in _parts(self._cancel):
-                send(CONTROL, encode(Cancel(hashes)))
+        records: list[Record] = [Cancel(hashes) for hashes in _parts(self._cancel)]
+        for box, blocks in self._want.items():
+            records += [Want(box, part) for part in _parts(blocks)]
+        records += [Gone(hashes) for hashes in _parts(self._gone)]
+        for box, had in self._have.items():
+            records += [Have(box, hashes) for hashes in _parts(had)]
+        if records:
             self._cancel.clear()
-        if self._want:
-            for box, blocks in self._want.items():
-                for start in range(0, len(blocks), HASHES):
-                    send(CONTROL, encode(Want(box, tuple(blocks[start : start + HASHES]))))
             self._want.clear()
-        if self._gone:
-            for hashes in _parts(self._gone):
-                send(CONTROL, encode(Gone(hashes)))
             self._gone.clear()
-        if self._have:
-            for box, had in self._have.items():
-                for hashes in _parts(had):
-                    send(CONTROL, encode(Have(box, hashes)))
             self._have.clear()
+            for record in records:
+                self.outbox.send(CONTROL, encode(record))
 
     def tick(self) -> None:
         """To be called several times a second."""
@@ -340,6 +337,8 @@ class Peer:
                 self.serving.cancel(record.hashes)
 
     def _hello(self, hello: Hello) -> None:
+        if hello.version != VERSION:
+            raise ProtocolError(f"A hello of version {hello.version}; update the older node.")
         self._theirs = {numbers.box: numbers for numbers in hello.boxes}
         known = True
         for id, box in self._boxes.items():
@@ -363,6 +362,6 @@ class Peer:
         hearer.index(index.start, index.to, entries, size)
 
 
-def _parts(hashes: list[Hash]) -> Iterator[tuple[Hash, ...]]:
-    for start in range(0, len(hashes), HASHES):
-        yield tuple(hashes[start : start + HASHES])
+def _parts(items: list[T]) -> Iterator[tuple[T, ...]]:
+    for start in range(0, len(items), HASHES):
+        yield tuple(items[start : start + HASHES])

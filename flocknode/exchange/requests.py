@@ -108,9 +108,6 @@ class Requests:
     def __len__(self) -> int:
         return len(self._requests)
 
-    def __contains__(self, hash: Hash) -> bool:
-        return hash in self._requests
-
     def get(self, hash: Hash) -> Request | None:
         """The request for a block."""
         return self._requests.get(hash)

@@ -164,6 +164,9 @@ class Conductor:
             shown = [self._members[m].shown.get(slot) for m in self._others(own)]
             if not complete(own, shown, begun + SNAPSHOTS_WITHIN):
                 continue
+            if own.set.strange:
+                # By these very snapshots they are here, and hear this node.
+                self.agenda.returned = slot
             trailers = [theirs.trailer for theirs in shown if theirs is not None]
             sigma = self.agenda.due(*outstanding(own, trailers), now)
             if sigma:

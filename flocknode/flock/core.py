@@ -263,9 +263,11 @@ class Flock:
         if now >= self._time.boundary(self._slot + 1):
             self._boundary(now)
         self._conductor.advance(now)
-        self._shaper.advance(now)
+        # Whatever takes longer with payload comes after all that is seen.
+        self._shaper.emit(now)
         if self._pulse.tick(now):
             self._beat(now)
+        self._shaper.advance(now)
         self._report(now)
         due = min(
             self._time.boundary(self._slot + 1),

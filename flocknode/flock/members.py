@@ -136,15 +136,25 @@ class Set:
     @ivar heard: alive and of the same time, this node included; sorted.
     @ivar members: of these, those it takes part with; sorted.
     @ivar hash: of C{members}.
+    @ivar strange: members that did not show yet that they hear this node.
     """
 
     heard: tuple[MemberId, ...]
     members: tuple[MemberId, ...]
     hash: int
+    strange: frozenset[MemberId] = frozenset()
 
     @classmethod
-    def of(cls, heard: Iterable[MemberId], members: Iterable[MemberId]) -> Set:
-        return cls(tuple(sorted(heard)), tuple(sorted(members)), members_hash(members))
+    def of(
+        cls,
+        heard: Iterable[MemberId],
+        members: Iterable[MemberId],
+        strange: Iterable[MemberId] = (),
+    ) -> Set:
+        """In any order."""
+        return cls(
+            tuple(sorted(heard)), tuple(sorted(members)), members_hash(members), frozenset(strange)
+        )
 
 
 class Membership:
@@ -186,8 +196,8 @@ class Membership:
             chosen = self._agreeable(everyone)
             if chosen == everyone:
                 self._apart = 0
-        self.current = Set.of(everyone, chosen)
         mutual = frozenset(m.id for m in heard if m.id in chosen and self._me in m.hears())
+        self.current = Set.of(everyone, chosen, chosen - mutual - {self._me})
         new = mutual - self._mutual
         # That a member hears this node was shown in the slot before already.
         self.appeared = slot - (new <= self._stayed) if new else None

@@ -50,6 +50,10 @@ class SlotPlan:
         """When a tick is due."""
         return self.start + (self.end - self.start) * tick / TICKS
 
+    def is_over(self, now: float) -> bool:
+        """Whether even its last tick is too long ago."""
+        return now >= self.time(TICKS + 1)
+
     def next_tick(self, now: float) -> int:
         """The first tick that is later than C{now}; may be one of no slot."""
         passed = (now - self.start) * TICKS / (self.end - self.start)
@@ -132,6 +136,8 @@ class Shaper:
         # Frames that each link carries at that tick; None once they are built.
         self._counts: list[int] | None = None
         self._built: list[tuple[_Quota, Built]] = []
+        # Bytes that have left and were not told yet.
+        self._gone: dict[tuple[MemberId, Priority], int] = {}
 
     def begin(self, slot: int, plan: Callable[[int], SlotPlan | None], now: float) -> None:
         """
@@ -149,10 +155,25 @@ class Shaper:
         self._plan = self._counts = None
         self.due = math.inf
 
+    def emit(self, now: float) -> None:
+        """
+        Send what is built and due, and nothing else: what has to do with payload
+        waits for L{advance}.
+        """
+        plan = self._plan
+        if plan is None or self._counts is not None or now < self.due or plan.is_over(now):
+            return
+        tally = self.tally
+        tally.ticks += 1
+        tally.late += now - self.due
+        tally.latest = max(tally.latest, now - self.due)
+        self._emit()
+        self._schedule(self._tick + 1, now)
+
     def advance(self, now: float) -> None:
-        """Send what is due, and build what is due next."""
+        """Send what is due, tell what has left, and build what is due next."""
         while self._plan is not None and now >= self.due:
-            if now >= self._plan.end + (self._plan.end - self._plan.start) / TICKS:
+            if self._plan.is_over(now):
                 # Too late for this slot: nothing of it is sent any more.
                 self._unbuild()
                 self._leave(now)
@@ -161,12 +182,10 @@ class Shaper:
                 self._counts = None
                 self.due = self._plan.time(self._tick)
             else:
-                tally = self.tally
-                tally.ticks += 1
-                tally.late += now - self.due
-                tally.latest = max(tally.latest, now - self.due)
-                self._emit()
-                self._schedule(self._tick + 1, now)
+                self.emit(now)
+        gone, self._gone = self._gone, {}
+        for (member, priority), size in gone.items():
+            self._consumed(member, priority, size)
 
     def _enter(self, slot: int, now: float) -> None:
         """Begin with a slot, or with the next one that is not over."""
@@ -232,7 +251,7 @@ class Shaper:
         plan = self._plan
         assert plan is not None
         blocked: dict[_Quota, list[Built]] = {}
-        gone: dict[tuple[MemberId, Priority], int] = {}
+        gone = self._gone
         for quota, frame in built:
             link = quota.link
             if quota in blocked:
@@ -256,8 +275,6 @@ class Shaper:
         for quota, frames in blocked.items():
             self.tally.refused += len(frames)
             self._return(quota.link, frames)
-        for (member, priority), size in gone.items():
-            self._consumed(member, priority, size)
 
     def _unbuild(self) -> None:
         built, self._built = self._built, []

@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from flocknode.box import content
 from flocknode.box.history import NOTHING, Change, Unseen, local_change
 from flocknode.box.reconcile import MemoryTree, join_delta, numbering, settle_paths
+from flocknode.box.rows import COST
 from flocknode.box.values import (
     TOMBSTONE,
     BoxListener,
@@ -33,9 +34,6 @@ from flocknode.box.values import (
 )
 from flocknode.errors import BoxError
 from flocknode.testing.contents import MemoryContents
-
-_COST = 256
-"""Bytes that an entry counts for besides its content."""
 
 T = TypeVar("T")
 
@@ -294,7 +292,7 @@ class MemoryBox:
         if change.unseen is not None:
             self._unseen[path] = change.unseen
         self._tree.set(path, change.history)
-        self.new_total += size + _COST
+        self.new_total += size + COST
         self._uncounted[path] = self.new_total
         self._changed({path} | settle_paths(self._tree, [path]))
 
@@ -371,7 +369,7 @@ class MemoryBox:
         if history is not None and path in self._numbers:
             head = history.heads[0]
             complete = self._is_complete(head)
-            cost = head.size + _COST if complete and path not in self._uncounted else 0
+            cost = head.size + COST if complete and path not in self._uncounted else 0
             holders = tuple(
                 holder
                 for holder, (shown, whole) in self._shown.get(path, {}).items()

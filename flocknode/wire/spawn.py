@@ -89,11 +89,18 @@ class ChildProcess(ProcessProtocol):
     def stop(self) -> None:
         """Ask it to end, and see to it that it does."""
         self.port.send(Stop())
-        self._timers = [
-            self._reactor.callLater(TERMINATE, self._signal, "TERM"),
-            self._reactor.callLater(KILL, self._signal, "KILL"),
-            self._reactor.callLater(GIVE_UP, self._end, "it does not end"),
-        ]
+        self._expect_end((TERMINATE, "TERM"), (KILL, "KILL"))
+
+    def _expect_end(self, *signals: tuple[float, str]) -> None:
+        self._cancel_timers()
+        later = self._reactor.callLater
+        self._timers = [later(delay, self._signal, signal) for delay, signal in signals]
+        self._timers.append(later(GIVE_UP, self._end, "it does not end"))
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
 
     def _signal(self, signal: str) -> None:
         if self.transport is not None:
@@ -104,9 +111,7 @@ class ChildProcess(ProcessProtocol):
         if self._ended:
             return
         self._ended = True
-        for timer in self._timers:
-            if timer.active():
-                timer.cancel()
+        self._cancel_timers()
         self.port.close()
         self._owner.child_ended(reason)
 
@@ -128,10 +133,7 @@ class ChildProcess(ProcessProtocol):
     def port_closed(self, reason: str) -> None:
         """It has ended or is about to; if it is not, it is of no use any more."""
         if not self._ended and not self._timers:
-            self._timers = [
-                self._reactor.callLater(TERMINATE, self._signal, "KILL"),
-                self._reactor.callLater(GIVE_UP, self._end, "it does not end"),
-            ]
+            self._expect_end((TERMINATE, "KILL"))
 
     # L{ProcessProtocol}
 

@@ -20,6 +20,7 @@ from flocknode.box.changes import Away
 from flocknode.box.engine import BoxEngine
 from flocknode.box.finder import Finder
 from flocknode.box.index import Index
+from flocknode.box.needed import Needed
 from flocknode.box.observe import Sighting
 from flocknode.box.planner import Planner
 from flocknode.box.rows import Row
@@ -38,6 +39,8 @@ class Peer:
     A box without its threads.
 
     @ivar asked: the blocks that were fetched from others, in order.
+    @ivar tick: seconds that go by whenever the engine looks at the clock.
+    @ivar told: what the engine has told of its needs.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Peer:
         self.state = os.path.join(base, name + ".sqlite")
         self.holder = Holder(name.encode().ljust(16, b"."))
         self.time = 1000.0
+        self.tick = 0.0
         self.settings = settings
         self.hook = step
         self.asked: list[Hash] = []
@@ -60,9 +64,13 @@ class Peer:
 
     def start(self) -> None:
         """As when the process starts: the index is opened, the folder looked at."""
+        self.told = Needed()
+        self.look_at: set[Path] = set()
+        self.hash_again: set[Path] = set()
+        self.rescan: set[Path] = set()
         self.index = Index(self.state)
         self.engine = BoxEngine(
-            self.index, self._random, self.settings, now=lambda: self.time
+            self.index, self._random, self.settings, now=self._now
         )
         self._site: Site | None = None
         try:
@@ -75,6 +83,18 @@ class Peer:
         self.engine.attach(self._site)
         self.scan()
         self.engine.surveyed()
+
+    def _now(self) -> float:
+        self.time += self.tick
+        return self.time
+
+    def hear_engine(self) -> None:
+        """Take what the engine has to tell."""
+        events = self.engine.take_events()
+        self.told.apply(events, None, None)
+        self.look_at |= events.look
+        self.hash_again |= events.afresh
+        self.rescan |= events.rescan
 
     def _step(self, step: str, path: Path) -> None:
         self.hook(step, path)
@@ -226,15 +246,19 @@ class Peer:
         for _ in range(rounds):
             self.engine.step()
             delay = self.engine.delay()
-            events = self.engine.take_events()
-            if events.look or events.rescan:
-                self.look(events.look | events.rescan)
-                for path in events.rescan:
-                    self._take(partial(Survey.scan, below=path))
-            if events.afresh:
-                self.look(events.afresh, afresh=True)
+            self.hear_engine()
+            busy = bool(self.look_at or self.hash_again or self.rescan)
+            look, self.look_at = self.look_at | self.rescan, set()
+            again, self.hash_again = self.hash_again, set()
+            rescan, self.rescan = self.rescan, set()
+            if look:
+                self.look(look)
+            for path in rescan:
+                self._take(partial(Survey.scan, below=path))
+            if again:
+                self.look(again, afresh=True)
             if delay is None or delay > 0.2:
-                if not (events.look or events.rescan or events.afresh):
+                if not busy:
                     return
             elif delay > 0:
                 self.time += delay
@@ -246,8 +270,9 @@ class Peer:
         self.work()
 
     def needs(self) -> set[Hash]:
-        planner = self.engine.planner
-        return set() if planner is None else set(planner.wants.needs)
+        """What the engine has told that it needs."""
+        self.hear_engine()
+        return {need.hash for need in self.told.needs()}
 
     def serve(self, hash: Hash) -> bytes | None:
         """What this box answers to whoever asks for a block."""
@@ -290,8 +315,15 @@ class Peer:
 
     # Checks
 
+    def assert_told(self) -> None:
+        self.hear_engine()
+        planner = self.engine.planner
+        needs = set() if planner is None else set(planner.wants.needs)
+        assert {need.hash for need in self.told.needs()} == needs
+
     def check_sums(self) -> None:
-        """The running sums are those of the rows."""
+        """The running sums are those of the rows; what was told is what is needed."""
+        self.assert_told()
         totals = self.engine.ledger.totals
         fresh = Totals(totals.counted)
         for row in self.index.rows():

@@ -18,6 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from flocknode.box.box import Box, box_id
+from flocknode.box.rows import COST
 from flocknode.box.settings import BoxSettings
 from flocknode.box.values import Hash, Holder, Need
 
@@ -167,10 +168,10 @@ class BoxTests(BoxTestCase):
         with open(os.path.join(self.base, "a", "file"), "wb") as file:
             file.write(b"x" * 1000)
         box = await self.made("a")
-        self.assertEqual((box.new_total, box.highest), (1256, 1))
+        self.assertEqual((box.new_total, box.highest), (1000 + COST, 1))
         self.assertEqual(box.lacking(Holder(b"b" * 16)), 0)
-        box.counted(1256)
-        await until(lambda: box.lacking(Holder(b"b" * 16)) == 1256)
+        box.counted(1000 + COST)
+        await until(lambda: box.lacking(Holder(b"b" * 16)) == 1000 + COST)
         self.assertEqual(box.status.files, 1)
 
     async def test_a_change_is_heard_of_and_passed_on(self) -> None:
@@ -326,7 +327,7 @@ class BoxTests(BoxTestCase):
         shutil.rmtree(os.path.join(self.base, "state"))
         again = await self.made("a", BoxSettings(poll=0.05, alone=0.3))
         self.assertEqual((again.highest, await again.entries_after(0, 1000)), (0, ([], 0)))
-        self.assertEqual(again.new_total, 257)
+        self.assertEqual(again.new_total, 1 + COST)
         await until(lambda: again.highest == 1)
 
     async def test_what_was_known_is_known_after_a_restart(self) -> None:

@@ -10,6 +10,7 @@ import shutil
 
 import attrs
 
+from flocknode.box.rows import COST
 from flocknode.box.values import Path
 from tests.box.peers import PeerCase, exchange
 
@@ -101,13 +102,13 @@ class LifeTests(PeerCase):
         a.put("one", b"x" * 1000)
         a.scan()
         first = a.engine.snapshot()
-        self.assertEqual((first.new_total, first.lacking_all), (1256, 0))
+        self.assertEqual((first.new_total, first.lacking_all), (1000 + COST, 0))
         a.put("two", b"x" * 2000)
         a.scan()
         a.engine.counted(first.new_total)
-        self.assertEqual(a.engine.snapshot().lacking_all, 1256)
+        self.assertEqual(a.engine.snapshot().lacking_all, 1000 + COST)
         a.engine.counted(a.engine.snapshot().new_total)
-        self.assertEqual(a.engine.snapshot().lacking_all, 1256 + 2256)
+        self.assertEqual(a.engine.snapshot().lacking_all, 3000 + 2 * COST)
         exchange(a, b)
         self.assertEqual(a.engine.snapshot().lacking, {b.holder: 0})
         self.assertEqual(b.engine.snapshot().new_total, 0)
@@ -117,11 +118,11 @@ class LifeTests(PeerCase):
         a.put("one", b"x" * 1000)
         a.restart()
         a.restart()
-        self.assertEqual(a.engine.snapshot().lacking_all, 1256)
+        self.assertEqual(a.engine.snapshot().lacking_all, 1000 + COST)
         b.hear(a)
         b.work()
         a.hear(b)
-        self.assertEqual(a.engine.snapshot().lacking, {b.holder: 1256})
+        self.assertEqual(a.engine.snapshot().lacking, {b.holder: 1000 + COST})
 
     def test_a_holder_with_a_new_index_lacks_everything(self) -> None:
         a, b = self.peers("a", "b")
@@ -130,7 +131,7 @@ class LifeTests(PeerCase):
         a.engine.counted(1 << 40)
         self.assertEqual(a.engine.snapshot().lacking, {b.holder: 0})
         a.engine.join(b.holder, 4711, 0, 0, [])
-        self.assertEqual(a.engine.snapshot().lacking, {b.holder: 1256})
+        self.assertEqual(a.engine.snapshot().lacking, {b.holder: 1000 + COST})
         a.check_sums()
 
     def test_who_holds_what_is_needed_is_told(self) -> None:
@@ -143,9 +144,10 @@ class LifeTests(PeerCase):
         want = b.planner.wants.get(content)
         assert want is not None
         self.assertEqual(want.holders, {a.holder})
-        b.engine.take_events()
+        self.assertEqual(b.told.sources(content), {a.holder})
         b.hear(c)
-        self.assertEqual(b.engine.take_events().sources, {content: {a.holder, c.holder}})
+        b.hear_engine()
+        self.assertEqual(b.told.sources(content), {a.holder, c.holder})
 
     def test_a_block_that_is_not_what_was_asked_for_is_refused(self) -> None:
         a, b = self.peers("a", "b")
@@ -157,6 +159,20 @@ class LifeTests(PeerCase):
         self.assertEqual(b.engine.write([(hash, b"rubbish"), (hash, b"content")]), [False, True])
         b.work()
         self.assertEqual(b.get("file"), b"content")
+
+    def test_what_takes_many_steps_to_be_looked_for_is_told_in_the_end(self) -> None:
+        a, b = self.peers("a", "b")
+        data = os.urandom(128 * 1024 * 6)
+        a.put("large", data)
+        exchange(a, b)
+        a.put("large", data + b"more")
+        for number in range(20):
+            a.put(f"small {number}", b"%d" % number)
+        a.scan()
+        b.tick = 0.02
+        exchange(a, b)
+        b.tick = 0.0
+        self.assertLevel(a, b)
 
     def test_needs_end_when_a_version_is_superseded(self) -> None:
         a, b = self.peers("a", "b")

@@ -32,6 +32,8 @@ class Storm:
         self.random = random
         self.peers = peers
         self.count = 0
+        for peer in peers:
+            peer.tick = random.choice([0.0, 0.0, 0.02])
 
     def run(self, steps: int) -> None:
         happenings = [

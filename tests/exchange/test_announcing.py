@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import random
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocknode.box.values import Entry, Holder
-from flocknode.exchange.announcing import WINDOW, Announcer, IndexSource, Shown
+from flocknode.box.values import Entry, Holder, Path
+from flocknode.exchange.announcing import WINDOW, Announcer, IndexSource, Shown, fingerprint
 from flocknode.exchange.entries import entries_of
 from flocknode.exchange.outbox import Outbox
 from flocknode.exchange.records import CONTROL, Index
@@ -149,6 +150,16 @@ class Announcing(AnnouncerCase):
         self.assertEqual(self.paths(), [b"a", b"a"])
 
 
+    def test_an_index_that_cannot_be_read_now_is_announced_later(self) -> None:
+        self.greet()
+        self.box.broken = True
+        self.put(b"a")
+        self.assertEqual(self.paths(), [])
+        self.box.broken = False
+        self.wait(0.25)
+        self.assertEqual(self.paths(), [b"a"])
+
+
 class Losing(AnnouncerCase):
     """What did not arrive."""
 
@@ -259,6 +270,15 @@ class LeavingOut(AnnouncerCase):
         self.shown.clear()
         self.announcer.repeat()
         self.assertEqual(self.paths(), [b"theirs", b"mine"])
+
+    def test_what_is_remembered_of_others_is_bounded(self) -> None:
+        (entry,) = self.hear()
+        mark = fingerprint(entry)
+        self.assertIn(mark, self.shown)
+        others = [attrs.evolve(entry, path=Path(b"%d" % number)) for number in range(70_000)]
+        self.shown.add(others)
+        self.assertNotIn(mark, self.shown)
+        self.assertIn(fingerprint(others[-1]), self.shown)
 
     def test_but_not_if_all_that_was_missing_has_come(self) -> None:
         self.greet()

@@ -17,6 +17,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.content import block_hash
+from flocknode.box.rows import COST
 from flocknode.box.values import Hash
 from flocknode.exchange.entries import record_of
 from flocknode.exchange.exchange import Exchange
@@ -43,6 +44,8 @@ from tests.exchange.strategies import records
 from tests.exchange.support import MEMBER, OTHER, Sent, records_in
 
 BLOCK = 131_072
+CHANGE = 1_000 + COST
+"""What a file of 1000 bytes counts for."""
 
 
 class ExchangeCase(SynchronousTestCase):
@@ -185,6 +188,17 @@ class Greeting(ExchangeCase):
         assert isinstance(index, Index)
         self.assertEqual(hello.boxes[0].index_id, self.box.index_id)
         self.assertEqual((index.start, index.to), (0, 1))
+
+    def test_a_member_that_speaks_another_version_is_not_understood(self) -> None:
+        self.box.put(b"a", b"a")
+        self.exchange.alive(MEMBER, 1)
+        self.leave_all()
+        numbers = BoxNumbers(self.box.id, 9, 0, self.box.index_id, 0)
+        self.receive(Hello(2, (numbers,)))
+        self.assertEqual(self.leave_all(), [])
+        self.assertEqual(self.exchange.status().links[0].errors, 1)
+        self.receive(Hello(1, (numbers,)))
+        self.assertEqual(len(self.leave_all()), 1)
 
     def test_a_box_that_is_removed_is_said_to_be_gone(self) -> None:
         self.theirs.put(b"a", bytes(BLOCK))
@@ -392,22 +406,22 @@ class Offering(ExchangeCase):
 
     def test_new_changes_are_offered_at_once(self) -> None:
         self.box.put(b"a", bytes(1_000))
-        self.assertEqual(self.offers[-1], (1_256, 0, 0, self.box.digest))
+        self.assertEqual(self.offers[-1], (CHANGE, 0, 0, self.box.digest))
 
     def test_they_are_backlog_only_once_a_round_has_counted_them(self) -> None:
         self.meet()
         self.box.put(b"a", bytes(1_000))
-        self.assertEqual(self.offers[-1][:2], (1_256, 0))
-        self.start_round(1_256)
-        self.assertEqual(self.offers[-1][:2], (1_256, 1_256))
+        self.assertEqual(self.offers[-1][:2], (CHANGE, 0))
+        self.start_round(CHANGE)
+        self.assertEqual(self.offers[-1][:2], (CHANGE, CHANGE))
         self.box.put(b"b", bytes(1_000))
-        self.assertEqual(self.offers[-1][:2], (2_512, 1_256))
+        self.assertEqual(self.offers[-1][:2], (2 * CHANGE, CHANGE))
 
     def test_a_member_without_the_box_lacks_nothing(self) -> None:
         self.exchange.alive(MEMBER, 1)
         self.receive(Hello(1, ()))
         self.box.put(b"a", bytes(1_000))
-        self.start_round(1_256)
+        self.start_round(CHANGE)
         self.assertEqual(self.offers[-1][1], 0)
 
     def test_backlog_is_the_most_that_any_member_lacks(self) -> None:
@@ -418,9 +432,9 @@ class Offering(ExchangeCase):
         self.start_round(self.box.new_total)
         self.show(OTHER)
         self.receive(Ack(self.box.id, self.box.index_id, self.box.highest), member=OTHER)
-        self.assertEqual(self.offers[-1][1], 1_256)
+        self.assertEqual(self.offers[-1][1], CHANGE)
         lacking = {link.member: link.lacking for link in self.exchange.status().links}
-        self.assertEqual(lacking, {MEMBER: 1_256, OTHER: 0})
+        self.assertEqual(lacking, {MEMBER: CHANGE, OTHER: 0})
         self.exchange.lost(MEMBER)
         self.assertEqual(self.offers[-1][1], 0)
 
@@ -431,7 +445,7 @@ class Offering(ExchangeCase):
         self.start_round(self.box.new_total)
         self.show()
         self.wait(0.25)
-        self.assertEqual(self.offers[-1][1], 256)
+        self.assertEqual(self.offers[-1][1], COST)
         self.receive(Ack(self.box.id, self.box.index_id, self.box.highest))
         self.wait(0.25)
         self.assertEqual(self.offers[-1][1], 0)
@@ -445,12 +459,13 @@ class Offering(ExchangeCase):
         self.box.put(b"a", bytes(100))
         second.put(b"a", bytes(10))
         self.box.put(b"b", bytes(1))
-        self.assertEqual(self.offers[-1][0], 356 + 266 + 257)
-        self.start_round(356 + 266)
-        self.assertEqual(counted, [("box", 356), ("second", 266)])
+        first, both = 100 + COST, 110 + 2 * COST
+        self.assertEqual(self.offers[-1][0], both + 1 + COST)
+        self.start_round(both)
+        self.assertEqual(counted, [("box", first), ("second", 10 + COST)])
         self.exchange.round_stopped(1)
-        self.start_round(356 + 266 + 257)
-        self.assertEqual(counted[2:], [("box", 613), ("second", 266)])
+        self.start_round(both + 1 + COST)
+        self.assertEqual(counted[2:], [("box", first + 1 + COST), ("second", 10 + COST)])
 
     def test_the_digests_of_all_boxes_are_summed(self) -> None:
         second = MemoryBox("second", random=random.Random(3))

@@ -148,7 +148,7 @@ class RoundTests(SynchronousTestCase):
             self.assertAlmostEqual(sum(gaps) / len(gaps), 0.25, places=2)
 
     def test_starts_and_stops_have_private_offsets_of_at_most_25_ms(self) -> None:
-        world = self.settled(8)
+        world = self.settled(6, uplink=1_000_000)
         for number in range(4):
             self.spread(world, world.nodes[number])
         off = []

@@ -12,11 +12,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.content import block_hash
+from flocknode.box.rows import COST
 from flocknode.box.values import Entry, Hash, Holder, Kind, Need
 from flocknode.errors import BoxError
 from flocknode.testing.boxes import MemoryBox
 
 A, B = Holder(b"a" * 16), Holder(b"b" * 16)
+WHOLE = len(b"content") + COST
 LARGE = random.Random(1).randbytes(300_000)
 
 
@@ -92,9 +94,9 @@ class Folder(BoxCase):
 
     def test_each_change_has_a_number_and_is_new(self) -> None:
         self.box.put(b"a", b"123")
-        self.assertEqual((self.box.highest, self.box.new_total), (1, 259))
+        self.assertEqual((self.box.highest, self.box.new_total), (1, 3 + COST))
         self.box.put(b"a", b"1234")
-        self.assertEqual((self.box.highest, self.box.new_total), (2, 259 + 260))
+        self.assertEqual((self.box.highest, self.box.new_total), (2, 7 + 2 * COST))
         (entry,) = self.entries(self.box)
         self.assertEqual((entry.number, entry.complete), (2, True))
 
@@ -210,10 +212,10 @@ class Exchanging(BoxCase):
         self.box.put(b"a", b"content")
         self.assertEqual(self.box.lacking(A), 0)
         self.box.counted(self.box.new_total)
-        self.assertEqual((self.box.lacking(A), self.box.lacking(B)), (263, 263))
+        self.assertEqual((self.box.lacking(A), self.box.lacking(B)), (WHOLE, WHOLE))
         self.other.put(b"a", b"content")
         self.join()
-        self.assertEqual((self.box.lacking(A), self.box.lacking(B)), (0, 263))
+        self.assertEqual((self.box.lacking(A), self.box.lacking(B)), (0, WHOLE))
 
     def test_who_acknowledges_more_than_there_is_makes_the_index_another_one(self) -> None:
         self.box.put(b"a", b"content")
@@ -232,7 +234,7 @@ class Lives(BoxCase):
         self.box.put(b"a", b"content")
         self.box.restart()
         self.assertIsNone(self.box.listener)
-        self.assertEqual((self.box.new_total, self.box.lacking(A)), (0, 263))
+        self.assertEqual((self.box.new_total, self.box.lacking(A)), (0, WHOLE))
 
     def test_an_index_that_was_lost_is_built_anew(self) -> None:
         self.box.put(b"a", LARGE)

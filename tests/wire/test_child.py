@@ -365,6 +365,13 @@ class WireProcessTests(SynchronousTestCase):
         process.end()
         self.assertEqual(self.witness.events, [])
 
+    def test_stopping_one_that_is_about_to_end_leaves_nothing_behind(self) -> None:
+        process = self._start()
+        process.port.connectionLost(Failure(ConnectionDone()))
+        self.wire.stopService()
+        process.protocol.processEnded(Failure(ProcessDone(0)))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
     def test_stopping_gives_back_what_is_outstanding(self) -> None:
         process = self._start()
         process.tell(Alive(ANNA, 1))
