@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random, SystemRandom
 from typing import Any, TypeVar
 
@@ -41,8 +42,7 @@ ID_CONTEXT = "flocknode 2026 box id"
 """BLAKE3 derive-key context of a box's id."""
 
 CALM = 2.0
-"""Seconds after the last entries from another until a box whose index was
-lost announces what it found."""
+"""Seconds after the last entries from another until a rebuilt index is announced."""
 
 AFTER_FAULT = 5.0
 """Seconds until something is tried again after the disk or the index failed."""
@@ -72,7 +72,8 @@ class Box(Service):
     @param name: of the box; equal names are the same box.
     @param root: the folder.
     @param state: the node's state folder; the index is in C{boxes} below it.
-    @ivar listener: who exchanges this box; set before it is started.
+    @ivar listener: who exchanges this box; set before it is started.  It is
+        told L{BoxListener.advanced} also when the index gets another id.
     @ivar id: L{box_id} of the name.
     @ivar ready: fires when the index is open, whether or not the folder is
         there.
@@ -103,7 +104,6 @@ class Box(Service):
         self._numbers = Snapshot()
         self._needed = Needed()
         self._fault = ""
-        self._absence = ""
         self._scanned = self._polling = False
         self._timers = Timers(reactor)
         self._worker = Lane(reactor, f"box {name}")
@@ -111,10 +111,9 @@ class Box(Service):
             root, self._index_path, settings, random or SystemRandom(), self._worker.cancelled
         )
         self._scanning = Lane(reactor, f"scan {name}")
-        self._reader = Reader(reactor, f"read {name}", self._open_index)
-        self._surveyor = Surveyor(
-            reactor, self._scanning, self._open_index, self._deliver, self._entering
-        )
+        reading = partial(Index, self._index_path, reading=True)
+        self._reader = Reader(reactor, f"read {name}", reading)
+        self._surveyor = Surveyor(reactor, self._scanning, reading, self._deliver)
         self._presence = Presence(
             reactor,
             self._core,
@@ -298,9 +297,6 @@ class Box(Service):
 
     # Between the reactor and the worker
 
-    def _open_index(self) -> Index:
-        return Index(self._index_path, reading=True)
-
     def _ask(self, work: Callable[..., T], *arguments: Any) -> Deferred[T]:
         """Have the worker do something, then tell what came of it."""
 
@@ -341,11 +337,12 @@ class Box(Service):
         for path in told.events.rescan:
             self._surveyor.rescan(path)
         listener, new = self.listener, told.numbers
-        if listener is not None:
-            if new.highest > old.highest or new.index_id != old.index_id:
-                listener.advanced(self)
-            if _measures(new) != _measures(old):
-                listener.measured(self)
+        if listener is not None and (
+            new.highest > old.highest or new.index_id != old.index_id
+        ):
+            listener.advanced(self)
+        if listener is not None and _measures(new) != _measures(old):
+            listener.measured(self)
         if told.delay is not None:
             self._timers.later("step", told.delay, self._do, self._core.step)
 
@@ -357,13 +354,11 @@ class Box(Service):
             return
         self._polling = True
         polled = Deferred.fromCoroutine(self._look_for_folder())
-        polled.addErrback(self._failed)
+        polled.addErrback(self._failed).addCallback(self._polled)
 
-        def done(_: None) -> None:
-            self._polling = False
-            self._timers.later("poll", self._settings.poll, self._poll, again=True)
-
-        polled.addCallback(done)
+    def _polled(self, _: None) -> None:
+        self._polling = False
+        self._timers.later("poll", self._settings.poll, self._poll, again=True)
 
     async def _look_for_folder(self) -> None:
         if not self.ready.called:
@@ -395,11 +390,6 @@ class Box(Service):
         if self._numbers.withheld and joined:
             self._timers.later("release", CALM, self._do, self._core.release, again=True)
         return joined
-
-    # From the thread that surveys
-
-    def _entering(self, path: Path, descriptor: int) -> None:
-        self._presence.entering(path, descriptor)
 
     def _deliver(self, site: Site, sighting: Sighting) -> Deferred[None]:
         taken = self._ask(self._core.observe, site, sighting)

@@ -46,6 +46,7 @@ class Presence:
         self._ask = ask
         self._reader = reader
         self._surveyor = surveyor
+        surveyor.entering = self.entering
         self._settler = Settler(reactor, surveyor.look)
         self._new_watcher = new_watcher
         self._arrived = arrived

@@ -43,7 +43,7 @@ class Surveyor:
     @param lane: the thread that surveys.
     @param open_index: opens the box's index for reading, in that thread.
     @param deliver: takes a slice in; its result fires when that is done.
-    @param entering: told of each directory before it is listed, see
+    @ivar entering: told of each directory before it is listed, see
         L{flocknode.box.scan.Scanner}.
     @ivar scanned: paths compared by the scan of the whole folder so far.
     """
@@ -56,14 +56,13 @@ class Surveyor:
         lane: Lane,
         open_index: Callable[[], Index],
         deliver: Callable[[Site, Sighting], Deferred[None]],
-        entering: Callable[[Path, int], None],
     ) -> None:
+        self.entering: Callable[[Path, int], None] | None = None
         self.scanned = 0
         self._reactor = reactor
         self._lane = lane
         self._open_index = open_index
         self._deliver = deliver
-        self._entering = entering
         self._site: Site | None = None
         self._busy: Deferred[None] | None = None
         self._ending = Event()
@@ -188,7 +187,7 @@ class Surveyor:
             return ending.is_set() or self._lane.cancelled()
 
         try:
-            survey = Survey(site, index, self._entering, cancelled)
+            survey = Survey(site, index, self.entering, cancelled)
             for slices in (
                 *(survey.scan(path) for path in sorted(below)),
                 survey.look(look),
