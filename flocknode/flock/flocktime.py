@@ -160,7 +160,7 @@ class FlockTime:
             most = math.inf
         else:
             most = SLEW * elapsed
-        if reference is not None and self.agrees_with(reference):
+        if reference is not None and self.agrees_with(reference, shown=True):
             self._offset -= max(-most, min(most, self.ahead_of(reference)))
 
 

@@ -43,6 +43,11 @@ class Owner(Protocol):
         """It is gone.  Told once, and nothing after it."""
 
 
+PORT_BUFFER: Final = 4_194_304
+"""Bytes that the system may hold in each direction of the port (it often allows
+less): what is read in one turn of a reactor that has a lot to do besides."""
+
+
 class ChildProcess(ProcessProtocol):
     """
     @ivar port: this process's end of the port.
@@ -69,6 +74,8 @@ class ChildProcess(ProcessProtocol):
         @raise OSError: there is no such interpreter, or no room.
         """
         ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PORT_BUFFER)
         nothing = os.open(os.devnull, os.O_RDONLY)
         try:
             self._reactor.spawnProcess(

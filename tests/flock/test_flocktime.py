@@ -100,6 +100,14 @@ class CorrectionTests(SynchronousTestCase):
         self.time.correct(None, 0.5)
         self.assertEqual(self.time.at(0.0), 100.0)
 
+    def test_all_that_is_tolerated_is_corrected(self) -> None:
+        """Or two who tolerate each other would stay apart for ever."""
+        other = self.ahead(0.39)
+        self.assertFalse(self.time.agrees_with(other))
+        self.assertTrue(self.time.agrees_with(other, shown=True))
+        self.time.correct(other, 0.5)
+        self.assertAlmostEqual(self.time.at(0.0), 100.0 - 0.0005)
+
     def test_it_is_not_bent_towards_another_flock(self) -> None:
         self.time.correct(self.ahead(3.0), 0.5)
         self.assertEqual(self.time.at(0.0), 100.0)
