@@ -22,6 +22,12 @@ MOST_REQUESTS: Final = 2_048
 PATIENCE: Final = 5.0
 """Seconds of a round without a piece after which a want is void."""
 
+SILENCE: Final = 1.5
+"""Seconds of a round without any piece of all that was asked for, after which
+all is asked for again: the want itself was lost.  Longer than the shortest
+round, shorter than two of them, so that it is asked for again before rounds
+are thought to be of no use (L{flocknode.exchange.backlog})."""
+
 _MOST_TORN: Final = 4 * 1_048_576
 """Bytes of blocks of which some pieces were lost, kept for the next try."""
 
@@ -206,11 +212,11 @@ class Requests:
 
     def overdue(self, now: float) -> list[Request]:
         """
-        Requests to give up (still to be dropped): L{PATIENCE} without a piece
+        Requests to give up (still to be dropped): L{SILENCE} without a piece
         of anything; or of this, when what was asked for before should have
         come twice over.
         """
-        if now - self._last_piece > PATIENCE:
+        if now - self._last_piece > SILENCE:
             return list(self._requests.values())
         rate = max(self.rate, 1.0)
         return [

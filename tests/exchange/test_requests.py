@@ -14,6 +14,7 @@ from flocknode.exchange.requests import (
     LARGEST_TARGET,
     MOST_REQUESTS,
     PATIENCE,
+    SILENCE,
     Requests,
 )
 
@@ -177,8 +178,8 @@ class Patience(RequestsCase):
     def test_a_silent_link_is_given_up_for_all(self) -> None:
         for number in range(3):
             self.requests.ask(BOX, need(number), 1.0)
-        self.assertEqual(self.late(1.0 + PATIENCE), [])
-        self.assertEqual(self.late(1.1 + PATIENCE), [0, 1, 2])
+        self.assertEqual(self.late(1.0 + SILENCE), [])
+        self.assertEqual(self.late(1.1 + SILENCE), [0, 1, 2])
 
     def test_a_block_that_stopped_in_the_middle_is_given_up(self) -> None:
         for number in range(3):
