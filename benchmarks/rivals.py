@@ -86,8 +86,16 @@ class Syncthing:
         root = document.getroot()
         for old in root.findall("device"):
             root.remove(old)
+        # The values of a folder that is added in its user interface.
         folder = ET.SubElement(
-            root, "folder", id="papers", path=str(self.box(node)), type="sendreceive"
+            root,
+            "folder",
+            id="papers",
+            path=str(self.box(node)),
+            type="sendreceive",
+            rescanIntervalS="3600",
+            fsWatcherEnabled="true",
+            fsWatcherDelayS="10",
         )
         for other, identity in enumerate(ids):
             ET.SubElement(folder, "device", id=identity)

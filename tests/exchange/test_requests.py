@@ -13,7 +13,6 @@ from flocknode.exchange.requests import (
     FIRST_TARGET,
     LARGEST_TARGET,
     MOST_REQUESTS,
-    PATIENCE,
     SILENCE,
     Requests,
 )
