@@ -116,11 +116,7 @@ KEYS: dict[str, dict[str, Key]] = {
     },
     "box": {
         "forban": Key(_yes, instead=_NO_FORBAN, same=(False,)),
-        "versions": Key(
-            _duration,
-            instead="keeps replaced and deleted content for 30 days",
-            same=(VERSIONS_KEPT,),
-        ),
+        "versions": Key(_duration),
         "symlinks": Key(
             _choice("copy", "follow", "ignore"),
             instead="copies symbolic links as links",

@@ -35,6 +35,7 @@ from flocknode.control import ControlServer
 from flocknode.exchange.exchange import Exchange
 from flocknode.flock.interfaces import FlockState, MemberId, Priority
 from flocknode.flock.rate import rate
+from flocknode.flock.status import CALLING, Status
 from flocknode.lock import StateLock
 from flocknode.socketpath import ShortWays
 from flocknode.status import MemberStatus, NodeStatus
@@ -220,12 +221,15 @@ class Node(MultiService):
     def round_stopped(self, round_id: int) -> None:
         """The flock is idle again."""
         self._exchange.round_stopped(round_id)
-        needed = sum(box.status.needed for box in self.boxes)
-        self._log.info(
-            "round {round_id} is over: {needed} files still to come",
-            round_id=round_id,
-            needed=needed,
-        )
+        self._log.info("round {round_id} is over", round_id=round_id)
+        for box in self.boxes:
+            # Nothing here may say who had news: only what is still missing.
+            self._log.info(
+                "box {name}: {state}, {needed} files still to come",
+                name=box.name,
+                state=box.status.state,
+                needed=box.status.needed,
+            )
 
     def received(self, member: MemberId, data: bytes) -> None:
         """Bytes of a member's records."""
@@ -241,7 +245,12 @@ class Node(MultiService):
 
     def state(self, state: FlockState) -> None:
         """The engine's state changed."""
-        self._state = state
+        before, self._state = self._state, state
+        if state.status != before.status:
+            if state.status in CALLING and before.status not in CALLING:
+                self._log.info("a round is called")
+            elif state.status == Status.STOPPING:
+                self._log.info("round {round_id} is about to stop", round_id=state.round_id)
 
     def failed(self, reason: str) -> None:
         """The wire process cannot do its work; it is tried again."""
