@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -25,6 +25,12 @@ _KEPT = "name, path, content, size, kind, mode, mtime, kept"
 _KINDS = tuple(Kind)
 _LIST_HEADER = struct.Struct(">IQ")
 # Of an encoded block list, see L{flocknode.box.content}.
+
+MOST_LISTS = 1_000
+"""Lists that a block is looked for in, at most: some 20 ms."""
+
+MOST_ID = (1 << 63) - 1
+"""SQLite's largest row id."""
 
 
 @attrs.frozen
@@ -99,17 +105,27 @@ class Contents:
                 ),
             )
 
-    def find_block(self, hash: bytes, limit: int = 8) -> list[FoundBlock]:
-        """Where a block of a larger content may be, at most C{limit} places."""
-        found = self._db.execute(
-            "SELECT content, position, substr(data, 1, 12) FROM block JOIN blocklist"
-            " ON block.list = blocklist.id WHERE prefix = ? LIMIT ?",
-            (int.from_bytes(hash[:8], "big", signed=True), limit),
-        )
-        return [
-            FoundBlock(Hash(content), position, *_LIST_HEADER.unpack(header))
-            for content, position, header in found
-        ]
+    def find_block(self, hash: bytes) -> Iterator[FoundBlock]:
+        """
+        Where a block of a larger content may be: one place in each of the
+        lists that have it, the newest first.  Lists outlive their content (see
+        L{forget_block_lists}), and one content may hold the same block a
+        million times: neither may hide the place where it still is.
+        """
+        prefix = int.from_bytes(hash[:8], "big", signed=True)
+        newest = MOST_ID
+        for _ in range(MOST_LISTS):
+            # CROSS JOIN: SQLite must begin with the prefix.
+            found = self._db.execute(
+                "SELECT list, position, content, substr(data, 1, 12)"
+                " FROM block CROSS JOIN blocklist ON blocklist.id = block.list"
+                " WHERE prefix = ? AND list < ? ORDER BY list DESC LIMIT 1",
+                (prefix, newest),
+            ).fetchone()
+            if found is None:
+                return
+            newest, position, content, header = found
+            yield FoundBlock(Hash(content), position, *_LIST_HEADER.unpack(header))
 
     def forget_block_lists(self, wanted: Iterable[bytes]) -> None:
         """Remove lists of what is neither held, kept nor in C{wanted}."""

@@ -43,6 +43,12 @@ class FinderTests(PeerCase):
         self.assertIsNone(self.finder.block(content))
         self.assertEqual(self.finder.suspects, set())
 
+    def test_lists_of_what_was_there_before_hide_nothing(self) -> None:
+        for count in range(2, 14):  # zeros, as in the image of a disk that grows
+            self.box.put("zeros", bytes(count * BLOCK))
+            self.box.scan()
+        self.assertEqual(self.finder.block(block_hash(bytes(BLOCK))), bytes(BLOCK))
+
     def test_what_is_nowhere_is_not_found(self) -> None:
         self.assertIsNone(self.finder.list_or_block(Hash(bytes(32))))
 

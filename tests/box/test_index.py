@@ -132,12 +132,19 @@ class ContentTests(IndexCase):
             sorted(found, key=lambda each: each.position),
             [FoundBlock(two, 0, 131_072, 150_000), FoundBlock(one, 1, 131_072, 200_000)],
         )
-        self.assertEqual(self.index.contents.find_block(content(b"d")), [])
+        self.assertEqual(list(self.index.contents.find_block(content(b"d"))), [])
+
+    def test_a_block_is_found_once_in_each_list_the_newest_first(self) -> None:
+        lists = [
+            self.make_list(*[b"zero"] * 20, b"%d" % number, size=number)[0] for number in range(20)
+        ]
+        found = [each.content for each in self.index.contents.find_block(content(b"zero"))]
+        self.assertEqual(found, lists[::-1])
 
     def test_a_list_can_be_added_twice(self) -> None:
         self.make_list(b"a", b"b")
         self.make_list(b"a", b"b")
-        self.assertEqual(len(self.index.contents.find_block(content(b"a"))), 1)
+        self.assertEqual(len(list(self.index.contents.find_block(content(b"a")))), 1)
 
     def test_lists_of_what_is_nowhere_are_forgotten(self) -> None:
         names = [self.make_list(b"a", b"%d" % number)[0] for number in range(4)]
@@ -153,7 +160,7 @@ class ContentTests(IndexCase):
             self.index.contents.forget_block_lists([names[2]])
         left = [name for name in names if self.index.contents.block_list(name)]
         self.assertEqual(left, names[:3])
-        self.assertEqual(len(self.index.contents.find_block(content(b"a"))), 3)
+        self.assertEqual(len(list(self.index.contents.find_block(content(b"a")))), 3)
 
     def test_content_is_found_where_it_is_held(self) -> None:
         self.save(holding(b"a/b", b"x"), holding(b"c", b"x"), wanting(b"d", b"x"))
