@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from flocknode.box.history import NOTHING, join, local_change
-from flocknode.box.settling import settle
+from flocknode.box.merge.history import NOTHING, join, local_change
+from flocknode.box.merge.settling import settle
 from flocknode.box.values import TOMBSTONE, History, Kind, Path, Value, VersionId
 from tests.box.model import Step
 from tests.box.programs import WEIGHTS

@@ -19,7 +19,7 @@ TOP = Path(flocknode.__file__).parent
 Imports = Mapping[str, frozenset[str]]
 """Module to all that it imports: modules, or names in modules that are not ours."""
 
-PURE = ("flocknode.flock", "flocknode.exchange", "flocknode.box.history", "flocknode.box.reconcile")
+PURE = ("flocknode.flock", "flocknode.exchange", "flocknode.box.merge")
 ZEROMQ = ("zmq", "txzmq")
 REACTOR = "twisted.internet.reactor"
 WIRE_FROM_OUTSIDE = ("flocknode.wire.port", "flocknode.wire.child", "flocknode.wire.messages")
@@ -29,6 +29,14 @@ BELOW = {
     "flocknode.exchange": ("flocknode.flock", "flocknode.wire"),
     "flocknode.flock": ("flocknode.box", "flocknode.exchange", "flocknode.wire"),
     "flocknode.wire": ("flocknode.box", "flocknode.exchange"),
+    "flocknode.box.merge": tuple(
+        f"flocknode.box.{part}" for part in ("disk", "index", "survey", "receive")
+    ),
+    "flocknode.box.disk": tuple(
+        f"flocknode.box.{part}" for part in ("merge", "index", "survey", "receive")
+    ),
+    "flocknode.box.index": ("flocknode.box.survey", "flocknode.box.receive"),
+    "flocknode.box.survey": ("flocknode.box.receive",),
 }
 """Layer to the layers it knows nothing of."""
 
@@ -109,7 +117,7 @@ def wire_by_its_port(module: str, name: str) -> bool:
 
 def inotify_in_watch(module: str, name: str) -> bool:
     """One module listens to the kernel."""
-    return module == "flocknode.box.watch" or not within(name, "pyinotify")
+    return module == "flocknode.box.survey.watch" or not within(name, "pyinotify")
 
 
 def downwards(module: str, name: str) -> bool:
@@ -168,7 +176,7 @@ class TheTree(SynchronousTestCase):
 
     def test_every_import_keeps_the_rules(self) -> None:
         imports = imports_of(modules())
-        self.assertIn("flocknode.box.history", imports)
+        self.assertIn("flocknode.box.merge.history", imports)
         self.assertEqual([breach for rule in RULES for breach in breaches(imports, rule)], [])
 
     def test_no_modules_import_each_other_in_a_circle(self) -> None:
@@ -199,24 +207,26 @@ class TheRules(SynchronousTestCase):
         for module, line in [
             ("flock.core", "from twisted.internet import reactor"),
             ("exchange.swarm", "def f():\n import twisted.internet.reactor"),
-            ("box.history", "import zmq.utils.z85"),
+            ("box.merge.history", "import zmq.utils.z85"),
             ("control", "from txzmq import ZmqFactory"),
             ("node", "from flocknode.wire import sockets"),
             ("node", "from flocknode.wire.sockets import Sockets"),
-            ("box.scan", "import pyinotify"),
+            ("box.survey.hashing", "import pyinotify"),
             ("box.box", "from ..exchange import swarm"),
             ("exchange.swarm", "from flocknode.flock.core import Flock"),
             ("flock.core", "import flocknode.exchange.swarm"),
             ("control", "from flocknode.node import Node"),
             ("control", "from rich.table import Table"),
             ("exchange.swarm", "from flocknode import node"),
+            ("box.disk.folder", "from flocknode.box.merge import history"),
+            ("box.index.rows", "from flocknode.box.survey.observe import Observation"),
         ]:
             self.assertTrue(self.breaches(f"flocknode.{module}", line), line)
 
     def test_what_is_allowed_is_no_breach(self) -> None:
         for module, line in [
             ("wire.sockets", "import zmq, txzmq"),
-            ("box.watch", "import pyinotify"),
+            ("box.survey.watch", "import pyinotify"),
             ("node", "from flocknode.wire import port"),
             ("tap", "from flocknode.node import Node"),
             ("exchange.swarm", "from twisted.internet.defer import Deferred"),

@@ -20,21 +20,21 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from flocknode.box.changes import Away
 from flocknode.box.core import Core, Told
+from flocknode.box.disk.site import Site
 from flocknode.box.engine import Snapshot
-from flocknode.box.index import Index
+from flocknode.box.index.database import Index
 from flocknode.box.lane import Lane, Stopped
 from flocknode.box.needed import Needed
-from flocknode.box.observe import Sighting
 from flocknode.box.presence import Presence
 from flocknode.box.reader import Reader
 from flocknode.box.settings import BoxSettings
-from flocknode.box.site import Site
-from flocknode.box.surveyor import Surveyor
+from flocknode.box.survey.changes import Away
+from flocknode.box.survey.observe import Sighting
+from flocknode.box.survey.surveyor import Surveyor
+from flocknode.box.survey.watch import Watcher
 from flocknode.box.timers import Timers
 from flocknode.box.values import BoxListener, Entry, Hash, Holder, Need, Path
-from flocknode.box.watch import Watcher
 from flocknode.errors import BoxError
 from flocknode.status import BoxStatus
 

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import attrs
 
+from flocknode.box.disk.site import Site, open_site
 from flocknode.box.engine import BoxEngine, Snapshot
 from flocknode.box.events import Events
-from flocknode.box.index import Index
-from flocknode.box.observe import Sighting
+from flocknode.box.index.database import Index
 from flocknode.box.settings import BoxSettings
-from flocknode.box.site import Site, open_site
+from flocknode.box.survey.observe import Sighting
 from flocknode.box.values import Entry, Hash, Holder
 from flocknode.errors import BoxError
 

@@ -16,19 +16,19 @@ from random import Random
 
 import attrs
 
-from flocknode.box.changes import LocalChanges
 from flocknode.box.content import block_size_for
-from flocknode.box.draft import Draft
+from flocknode.box.disk.site import Site
 from flocknode.box.events import Events
-from flocknode.box.incoming import check_entry
-from flocknode.box.index import Index
-from flocknode.box.ledger import Ledger
-from flocknode.box.observe import Sighting
-from flocknode.box.planner import Planner
-from flocknode.box.reconcile import join_delta
-from flocknode.box.rows import pack_shown, shown
+from flocknode.box.index.database import Index
+from flocknode.box.index.draft import Draft
+from flocknode.box.index.ledger import Ledger
+from flocknode.box.index.rows import pack_shown, shown
+from flocknode.box.merge.incoming import check_entry
+from flocknode.box.merge.reconcile import join_delta
+from flocknode.box.receive.planner import Planner
 from flocknode.box.settings import BoxSettings
-from flocknode.box.site import Site
+from flocknode.box.survey.changes import LocalChanges
+from flocknode.box.survey.observe import Sighting
 from flocknode.box.values import Entry, Hash, Holder, Path, VersionId
 from flocknode.errors import ProtocolError
 
@@ -149,7 +149,7 @@ class BoxEngine:
         """
         Take in what a survey found.
 
-        @raise flocknode.box.changes.Away: the folder is not the box's (any
+        @raise flocknode.box.survey.changes.Away: the folder is not the box's (any
             more).
         """
         planner = self.planner

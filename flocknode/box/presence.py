@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from flocknode.box.core import Core
+from flocknode.box.disk.site import Site
 from flocknode.box.reader import Reader
-from flocknode.box.settler import Settler
-from flocknode.box.site import Site
-from flocknode.box.surveyor import Surveyor
+from flocknode.box.survey.settler import Settler
+from flocknode.box.survey.surveyor import Surveyor
+from flocknode.box.survey.watch import Watcher
 from flocknode.box.values import Path
-from flocknode.box.watch import Watcher
 
 
 class Presence:

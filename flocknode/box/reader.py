@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flocknode.box.finder import Finder
-from flocknode.box.index import Index
+from flocknode.box.disk.site import Site
+from flocknode.box.index.database import Index
 from flocknode.box.lane import Lane
-from flocknode.box.site import Site
+from flocknode.box.receive.finder import Finder
 from flocknode.box.values import Hash, Path
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from flocknode.box.incoming import check_entry
+from flocknode.box.merge.incoming import check_entry
 from flocknode.box.values import Entry, Head, History, Kind, Path, Value, VersionId
 from flocknode.errors import ProtocolError
 from flocknode.exchange.records import EntryRecord, HeadRecord, Index

@@ -19,7 +19,7 @@ from typing import Final
 
 import attrs
 
-from flocknode.box.rows import COST
+from flocknode.box.index.rows import COST
 from flocknode.box.values import Hash, Holder, Need
 from flocknode.exchange.announcing import Shown
 from flocknode.exchange.backlog import Backlog

@@ -16,9 +16,9 @@ from blake3 import blake3
 from twisted.internet.defer import Deferred, fail, succeed
 
 from flocknode.box import content
-from flocknode.box.history import NOTHING, Change, Unseen, local_change
-from flocknode.box.reconcile import MemoryTree, join_delta, numbering, settle_paths
-from flocknode.box.rows import COST
+from flocknode.box.index.rows import COST
+from flocknode.box.merge.history import NOTHING, Change, Unseen, local_change
+from flocknode.box.merge.reconcile import MemoryTree, join_delta, numbering, settle_paths
 from flocknode.box.values import (
     TOMBSTONE,
     BoxListener,

@@ -12,9 +12,9 @@ from typing import NoReturn
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from flocknode.box import marker
-from flocknode.box.capabilities import Capabilities
-from flocknode.box.folder import Folder
+from flocknode.box.disk import marker
+from flocknode.box.disk.capabilities import Capabilities
+from flocknode.box.disk.folder import Folder
 
 
 def refuse(number: int) -> Callable[..., NoReturn]:

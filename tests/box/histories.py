@@ -5,7 +5,7 @@ Short ways to make histories, for tests.
 
 from __future__ import annotations
 
-from flocknode.box.history import NOTHING, Change, local_change
+from flocknode.box.merge.history import NOTHING, Change, local_change
 from flocknode.box.values import History, Value, VersionId
 
 

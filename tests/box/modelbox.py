@@ -1,8 +1,8 @@
 # Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
 """
 One box of L{tests.box.model}: a folder, an index and a version store, in
-memory, with the rules of L{flocknode.box.history} and
-L{flocknode.box.reconcile}.
+memory, with the rules of L{flocknode.box.merge.history} and
+L{flocknode.box.merge.reconcile}.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
-from flocknode.box import history, reconcile
-from flocknode.box.history import NOTHING, Change, Unseen
-from flocknode.box.reconcile import MemoryTree
+from flocknode.box.merge import history, reconcile
+from flocknode.box.merge.history import NOTHING, Change, Unseen
+from flocknode.box.merge.reconcile import MemoryTree
 from flocknode.box.values import TOMBSTONE, Head, History, Path, Value, VersionId
 
 Entries = list[tuple[Path, History]]

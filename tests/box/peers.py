@@ -15,19 +15,19 @@ from random import Random
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocknode.box.act import no_step
-from flocknode.box.changes import Away
+from flocknode.box.disk.perform import no_step
+from flocknode.box.disk.site import Site, open_site
 from flocknode.box.engine import BoxEngine
-from flocknode.box.finder import Finder
-from flocknode.box.index import Index
+from flocknode.box.index.database import Index
+from flocknode.box.index.rows import Row
+from flocknode.box.index.totals import Totals
 from flocknode.box.needed import Needed
-from flocknode.box.observe import Sighting
-from flocknode.box.planner import Planner
-from flocknode.box.rows import Row
+from flocknode.box.receive.finder import Finder
+from flocknode.box.receive.planner import Planner
 from flocknode.box.settings import BoxSettings
-from flocknode.box.site import Site, open_site
-from flocknode.box.survey import Survey
-from flocknode.box.totals import Totals
+from flocknode.box.survey.changes import Away
+from flocknode.box.survey.compare import Survey
+from flocknode.box.survey.observe import Sighting
 from flocknode.box.values import Hash, Head, Holder, Kind, Path
 from flocknode.errors import BoxError
 

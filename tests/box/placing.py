@@ -9,14 +9,14 @@ import errno
 import os
 from collections.abc import Callable, Sequence
 
-from flocknode.box import syscalls
-from flocknode.box.capabilities import Capabilities
 from flocknode.box.content import block_hash
-from flocknode.box.folder import Stat
-from flocknode.box.place import Outcome, Placed, Placement, Placer, Prepared
-from flocknode.box.staging import Staging
+from flocknode.box.disk import syscalls
+from flocknode.box.disk.capabilities import Capabilities
+from flocknode.box.disk.folder import Stat
+from flocknode.box.disk.placer import Outcome, Placed, Placement, Placer, Prepared
+from flocknode.box.disk.staging import Staging
+from flocknode.box.disk.versions import Kept, VersionStore
 from flocknode.box.values import TOMBSTONE, Kind, Path, Value
-from flocknode.box.versions import Kept, VersionStore
 from tests.box.folders import FolderCase, refuse
 
 MTIME = 1_234_567_890_123_456_789

@@ -8,9 +8,9 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from flocknode.box.content import block_hash
-from flocknode.box.folder import FileType, Stat
-from flocknode.box.history import version_id
-from flocknode.box.rows import Placed, Row, is_complete, pack_shown
+from flocknode.box.disk.folder import FileType, Stat
+from flocknode.box.index.rows import Placed, Row, is_complete, pack_shown
+from flocknode.box.merge.history import version_id
 from flocknode.box.values import (
     TOMBSTONE,
     Hash,

@@ -18,7 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from flocknode.box.box import Box, box_id
-from flocknode.box.rows import COST
+from flocknode.box.index.rows import COST
 from flocknode.box.settings import BoxSettings
 from flocknode.box.values import Hash, Holder, Need
 

@@ -10,7 +10,7 @@ import shutil
 
 import attrs
 
-from flocknode.box.rows import COST
+from flocknode.box.index.rows import COST
 from flocknode.box.values import Path
 from tests.box.peers import PeerCase, exchange
 

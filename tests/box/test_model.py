@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocknode.box import history, reconcile, settling
-from flocknode.box.history import NOTHING, Change
-from flocknode.box.settling import Sibling
+from flocknode.box.merge import history, reconcile, settling
+from flocknode.box.merge.history import NOTHING, Change
+from flocknode.box.merge.settling import Sibling
 from flocknode.box.values import Head, History, Path, Value, VersionId
 from tests import strategies
 from tests.box.model import Model, Step, Violated

@@ -8,7 +8,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from flocknode.box.content import block_hash, block_size_for
-from flocknode.box.history import version_id
+from flocknode.box.merge.history import version_id
 from flocknode.box.values import TOMBSTONE, Entry, Head, History, Kind, Path, Value, VersionId
 from flocknode.exchange.records import (
     LARGEST_BLOCK,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.content import block_hash
-from flocknode.box.history import version_id
+from flocknode.box.merge.history import version_id
 from flocknode.box.values import TOMBSTONE, Entry, Head, History, Kind, Path, Value, VersionId
 from flocknode.errors import ProtocolError
 from flocknode.exchange.entries import entries_of, record_of

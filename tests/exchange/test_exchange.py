@@ -17,7 +17,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.content import block_hash
-from flocknode.box.rows import COST
+from flocknode.box.index.rows import COST
 from flocknode.box.values import Hash
 from flocknode.exchange.entries import record_of
 from flocknode.exchange.exchange import Exchange

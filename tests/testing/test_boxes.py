@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.content import block_hash
-from flocknode.box.rows import COST
+from flocknode.box.index.rows import COST
 from flocknode.box.values import Entry, Hash, Holder, Kind, Need
 from flocknode.errors import BoxError
 from flocknode.testing.boxes import MemoryBox

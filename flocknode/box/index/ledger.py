@@ -1,0 +1,195 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+The index of a box as its engine keeps it: numbers, sums and holders go with
+every change, in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import attrs
+
+from flocknode.box.index.columns import signed, unsigned
+from flocknode.box.index.database import HolderRow, Index
+from flocknode.box.index.draft import Change, Draft
+from flocknode.box.index.rows import Row, shown
+from flocknode.box.index.totals import Totals, is_conflict_name
+from flocknode.box.values import Head, Holder
+
+_SUMS = "sums"
+_HIGHEST = "highest"
+_INDEX_ID = "index"
+_FOLDER_ID = "folder"
+
+
+def _nothing() -> None:
+    """What else is written with a commit by default."""
+
+
+class Ledger:
+    """
+    An index with what must never disagree with it.
+
+    @param random: makes index ids.
+    @ivar index: for reading; rows are changed by L{commit} only.
+    @ivar index_id: names this index towards others: 64 bits, not 0.
+    @ivar folder_id: of the folder that this index belongs to; L{None}: of none
+        yet, it is new.
+    @ivar highest: the highest number that is committed.
+    @ivar totals: the sums.
+    """
+
+    def __init__(self, index: Index, random: Random) -> None:
+        self.index = index
+        self._random = random
+        self.folder_id: bytes | None = index.meta(_FOLDER_ID)
+        self.highest: int = index.meta(_HIGHEST) or 0
+        stored = index.meta(_INDEX_ID)
+        if stored is None:
+            with index.transaction():
+                self._new_id()
+        else:
+            self.index_id = unsigned(stored)
+        self._load()
+
+    def _new_id(self) -> None:
+        self.index_id = self._random.randrange(1, 1 << 64)
+        self.index.set_meta(_INDEX_ID, signed(self.index_id))
+
+    def _load(self) -> None:
+        self.highest = self.index.meta(_HIGHEST) or 0
+        self.totals = Totals(self.highest)
+        packed = self.index.meta(_SUMS)
+        if packed is not None:
+            self.totals.unpack(packed)
+        self.totals.conflicts.update(
+            filter(is_conflict_name, self.index.named_like(b".conflict-"))
+        )
+        self._holders: dict[Holder, HolderRow] = {}
+        self._names: dict[int, Holder] = {}
+        for row in self.index.holders():
+            self._keep(row)
+            self.totals.level[row.key] = row.level
+        self._dirty: set[Holder] = set()
+
+    def set_folder(self, folder_id: bytes) -> None:
+        """This index belongs to that folder from now on."""
+        with self.index.transaction():
+            self.index.set_meta(_FOLDER_ID, folder_id)
+        self.folder_id = folder_id
+
+    def commit(self, draft: Draft, also: Callable[[], None] = _nothing) -> list[Change]:
+        """
+        Make what was drafted last.
+
+        @param also: writes what belongs to it, within the same transaction.
+        @return: the rows that changed, by their new numbers.
+        """
+        try:
+            with self.index.transaction():
+                changes, highest = draft.write(self.totals, self.highest)
+                also()
+                self.index.set_meta(_HIGHEST, highest)
+                self._save_sums()
+        except BaseException:
+            # What is in memory is ahead of the index: go back to it.
+            self._load()
+            raise
+        self.highest = highest
+        self._dirty.clear()
+        return changes
+
+    def _save_sums(self) -> None:
+        self.index.set_meta(_SUMS, self.totals.pack())
+        rows = []
+        for holder, row in self._holders.items():
+            level = self.totals.level.get(row.key, 0)
+            if level != row.level or holder in self._dirty:
+                rows.append(attrs.evolve(row, level=level))
+        for row in rows:
+            self._keep(row)
+        self.index.save_holders(rows)
+
+    # Others
+
+    def holder(self, holder: Holder) -> HolderRow | None:
+        """What is known of another; L{None}: nothing."""
+        return self._holders.get(holder)
+
+    def holders(self) -> list[HolderRow]:
+        """All others that are known."""
+        return list(self._holders.values())
+
+    def _keep(self, row: HolderRow) -> None:
+        self._holders[row.holder] = row
+        self._names[row.key] = row.holder
+
+    def meet(self, holder: Holder, index_id: int) -> HolderRow:
+        """
+        The row of a holder whose index has this id.  Nothing that it showed
+        of another index counts any more.
+        """
+        row = self._holders.get(holder)
+        if row is not None and row.index_id == index_id:
+            return row
+        acknowledged = 0 if row is None else row.acknowledged
+        with self.index.transaction():
+            new = self.index.new_holder(holder, index_id, acknowledged)
+        if row is not None:
+            del self._names[row.key]
+            self.totals.forget_holder(row.key)
+        self._keep(new)
+        return new
+
+    def stored(self, row: HolderRow, number: int) -> None:
+        """Its index is stored here up to this number, with the next commit."""
+        self._keep(attrs.evolve(row, number=number))
+        self._dirty.add(row.holder)
+
+    def acknowledge(self, holder: Holder, index_id: int, number: int) -> bool:
+        """
+        Another has stored this index up to a number.  It is written down with
+        the next commit: losing it costs a repetition.
+
+        @return: whether the index has another id now, since more of it is
+            known elsewhere than here: everything is to be announced anew.
+        """
+        if index_id != self.index_id:
+            return False
+        if number > self.highest:
+            with self.index.transaction():
+                self._new_id()
+                rows = [attrs.evolve(row, acknowledged=0) for row in self.holders()]
+                self.index.save_holders(rows)
+            for row in rows:
+                self._keep(row)
+            return True
+        known = self._holders.get(holder) or self.meet(holder, 0)
+        if number > known.acknowledged:
+            self._keep(attrs.evolve(known, acknowledged=number))
+            self._dirty.add(holder)
+        return False
+
+    def counted(self, number: int) -> None:
+        """Local changes up to this number are in a round."""
+        if number > self.totals.counted:
+            self.totals.count(number, self.index.local_between(self.totals.counted, number))
+
+    def lacking(self) -> dict[Holder, int]:
+        """Of each known holder: see L{Totals.lacking}."""
+        return {row.holder: self.totals.lacking(row.key) for row in self._holders.values()}
+
+    def showing(self, row: Row, head: Head) -> frozenset[Holder]:
+        """
+        Who holds the content of this head whole, as they show for this path.
+        A version with the same value has the same content.
+        """
+        if not row.shown:
+            return frozenset()
+        return frozenset(
+            self._names[key]
+            for key, (version, complete) in shown(row.shown).items()
+            if complete and version[8:] == head.id[8:] and key in self._names
+        )

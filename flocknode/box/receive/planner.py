@@ -1,0 +1,280 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+Making the folder hold what the index says: which content has to be found,
+what is placed when, what is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from flocknode.box.disk.folder import FileType
+from flocknode.box.disk.site import Site
+from flocknode.box.events import Events
+from flocknode.box.index.draft import Change
+from flocknode.box.index.ledger import Ledger
+from flocknode.box.index.rows import Row
+from flocknode.box.receive.mover import Mover
+from flocknode.box.receive.seeker import Seeker
+from flocknode.box.receive.tasks import Step, Task, Tasks, action_for
+from flocknode.box.receive.wants import Stage, Wants
+from flocknode.box.settings import BoxSettings
+from flocknode.box.survey.changes import LocalChanges
+from flocknode.box.values import Hash, Path
+
+PATIENCE = 0.03
+"""Seconds that L{Planner.step} looks for content before it returns."""
+
+PROBLEMS = 100
+"""Problems that are remembered, at most."""
+
+
+class Planner:
+    """
+    The work on one site, as long as it is there.
+
+    @param now: seconds, monotonic; C{wall}: seconds since the epoch.
+    @param cancelled: whether to stop as soon as possible.
+    @ivar events: what is to be told; whoever takes it puts another in place.
+    @ivar problems: why paths cannot be read, received or placed.
+    @ivar surveyed: all that is in the folder is known; nothing is looked for
+        or placed before that.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        changes: LocalChanges,
+        site: Site,
+        settings: BoxSettings,
+        *,
+        now: Callable[[], float],
+        wall: Callable[[], float],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self.events = Events()
+        self.problems: dict[Path, str] = {}
+        self.surveyed = False
+        self.site = site
+        self.wants = Wants()
+        self.tasks = Tasks()
+        self._ledger = ledger
+        self._settings = settings
+        self._now = now
+        self._wall = wall
+        self._cancelled = cancelled
+        self._seeker = Seeker(ledger, self.wants, self.tasks, site, self.fail)
+        self._mover = Mover(
+            ledger, changes, site, now=now, wall=wall, failed=self.fail, cancelled=cancelled
+        )
+        self._ready_since: float | None = None
+        self._unsaved_since: float | None = None
+        self._fruitless = False
+
+    def start(self) -> None:
+        """Find out what was being placed before, and what is to be placed."""
+        self._mover.recover(self.events)
+        for row in self._ledger.index.pending():
+            self._plan(row)
+
+    def close(self) -> None:
+        """Give up all descriptors; nothing is needed any more."""
+        self._seeker.close()
+        self.events.unwant(list(self.wants.needs))
+
+    def write(self, blocks: Sequence[tuple[Hash, bytes]]) -> list[bool]:
+        """See L{Seeker.write}."""
+        return self._seeker.write(blocks, self.events)
+
+    def follow(self, changes: Iterable[Change]) -> None:
+        """Rows changed: what is to be done now?"""
+        for change in changes:
+            new = change.new
+            if new is None or not new.pending:
+                self._settle(change.path)
+            elif change.old is not None and _same_task(change.old, new):
+                self._update_sources(new)
+            else:
+                self._plan(new)
+
+    def _plan(self, row: Row) -> None:
+        """The folder does not hold the settled head: see to it."""
+        self._settle(row.path)
+        head = row.head
+        if head is None:
+            return
+        action, content = action_for(row)
+        task = self.tasks.add(row.path, action, content)
+        if content:
+            holders = self._ledger.showing(row, head)
+            self.wants.add(Hash(content), head.size, row.path, holders)
+            self._find(task)
+
+    def _find(self, task: Task) -> None:
+        """Its content has to be found, unless that is under way."""
+        want = self.wants.get(task.content)
+        if want is None:
+            return
+        if want.stage in (Stage.SEEK, Stage.WHOLE, Stage.STALLED):
+            self._seeker.seek(want)
+        elif len(want.paths) > 1:
+            self.events.sources[want.content] = want.holders
+
+    def _settle(self, path: Path) -> None:
+        """There is nothing to do at this path (any more)."""
+        self.problems.pop(path, None)
+        task = self.tasks.drop(path)
+        want = None if task is None else self.wants.get(task.content)
+        if want is None:
+            return
+        self.events.unwant(self.wants.remove(path, want))
+        if not want.paths:
+            self._seeker.leave(want.content)
+        elif want.stage is Stage.WHOLE:
+            # What was staged may just have been put in place.
+            for other in want.paths:
+                waiting = self.tasks.get(other)
+                if waiting is not None and waiting.source is None:
+                    self.tasks.wait(waiting)
+            self._seeker.seek(want)
+
+    def _update_sources(self, row: Row) -> None:
+        """Only what others show of it changed."""
+        task, head = self.tasks.get(row.path), row.head
+        want = None if task is None else self.wants.get(task.content)
+        if want is None or head is None:
+            return
+        before = want.holders
+        want.paths[row.path] = self._ledger.showing(row, head)
+        if want.holders != before and want.stage in (Stage.LIST, Stage.BLOCKS):
+            self.events.sources[want.content] = want.holders
+
+    def _retry(self, task: Task) -> None:
+        """What was held may go on."""
+        self.problems.pop(task.path, None)
+        if task.content:
+            self.tasks.wait(task)
+            self._find(task)
+        else:
+            self.tasks.set_ready(task)
+
+    def looked_at(self, path: Path) -> None:
+        """What is at this path is known again: what was held there may go on."""
+        self.problems.pop(path, None)
+        task = self.tasks.get(path)
+        if task is not None and task.step is Step.HELD:
+            task.delay = 0.0
+            self._retry(task)
+
+    def fail(self, path: Path, reason: str) -> None:
+        """For this reason (one sentence) nothing can be done at a path now."""
+        if len(self.problems) < PROBLEMS or path in self.problems:
+            self.problems[path] = reason
+        task = self.tasks.get(path)
+        if task is not None and task.step is not Step.HELD:
+            self.tasks.hold(task, self._now())
+
+    # Work that nobody waits for
+
+    def step(self) -> None:
+        """Do a piece of the work that is waiting."""
+        if not self.surveyed:
+            return
+        seeker, mover = self._seeker, self._mover
+        enough = self._now() + PATIENCE
+        for task in self.tasks.due(self._now()):
+            self._retry(task)
+        while self.tasks.unpaired:
+            self._find(self.tasks.unpaired.pop())
+        self.follow(mover.recheck())
+        seeker.run(self.events, lambda: self._cancelled() or self._now() >= enough)
+        suspects, seeker.finder.suspects = seeker.finder.suspects, set()
+        self.events.afresh |= suspects
+        self._save_if_due()
+        self._place_if_due()
+        seeker.tidy()
+
+    def delay(self) -> float | None:
+        """Seconds until L{step} has something to do; L{None}: nothing is waiting."""
+        if not self.surveyed:
+            return None
+        if self._seeker.seeking or self.tasks.unpaired:
+            return 0.0
+        now = self._now()
+        due = [
+            self.tasks.next_due(),
+            self._mover.next_due(),
+            self._place_at(now),
+            self._save_at(now),
+        ]
+        times = [time for time in due if time is not None]
+        return max(0.0, min(times) - now) if times else None
+
+    def _place_at(self, now: float) -> float | None:
+        """
+        When to place what is ready: at once if the batch is full or nothing
+        more can be expected to join it.
+        """
+        if not self.tasks.ready:
+            self._ready_since = None
+            return None
+        if self._ready_since is None:
+            self._ready_since = now
+        full = self.tasks.ready >= self._settings.batch
+        alone = not self.wants.needs and not self._seeker.seeking
+        if (full or alone) and not self._fruitless:
+            return now
+        return self._ready_since + self._settings.gather
+
+    def _save_at(self, now: float) -> float | None:
+        """When to write down block lists: each alone would wait for the disk."""
+        if not self._seeker.unsaved:
+            self._unsaved_since = None
+            return None
+        if self._unsaved_since is None:
+            self._unsaved_since = now
+        return self._unsaved_since + self._settings.gather
+
+    def _save_if_due(self) -> None:
+        now = self._now()
+        at = self._save_at(now)
+        if at is not None and at <= now:
+            self._seeker.save()
+
+    def _place_if_due(self) -> None:
+        now = self._now()
+        at = self._place_at(now)
+        if at is None or at > now:
+            return
+        self._ready_since = None
+        # What is placed must be known by its blocks, too.
+        self._seeker.save()
+        parents: dict[bytes, bool] = {}
+        batch, orphans = self.tasks.take(
+            self._settings.batch, self._seeker.seeking, lambda path: self._has_parent(path, parents)
+        )
+        for task in orphans:
+            self.tasks.hold(task, self._now(), longer=False)
+        if batch:
+            changes, held_back = self._mover.place(batch, self.events)
+            self.follow(changes)
+            for path in held_back:
+                held = self.tasks.get(path)
+                if held is not None and held.step is Step.TAKEN:
+                    self.tasks.hold(held, self._now())
+        # What waits for something else must not be tried without a pause.
+        self._fruitless = not batch and not orphans
+
+    def _has_parent(self, path: Path, known: dict[bytes, bool]) -> bool:
+        parent = path.rpartition(b"/")[0]
+        if not parent:
+            return True
+        if parent not in known:
+            disk = self._ledger.index.disk(parent)
+            known[parent] = disk is not None and disk[0] == int(FileType.DIRECTORY)
+        return known[parent]
+
+
+def _same_task(old: Row, new: Row) -> bool:
+    """Does what is to be done stay the same, whoever shows what?"""
+    return old.head == new.head and old.placed == new.placed

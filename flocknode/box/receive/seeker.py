@@ -1,0 +1,308 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+Getting wanted content into the staging directory: first from what is here
+(a file that is to be deleted is renamed instead), then by saying which blocks
+are needed, and by taking those in as they arrive.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from flocknode.box.content import BlockList, decode_list, verify
+from flocknode.box.disk.folder import FileType
+from flocknode.box.disk.site import Site
+from flocknode.box.events import Events
+from flocknode.box.index.ledger import Ledger
+from flocknode.box.index.rows import Row
+from flocknode.box.receive.assemble import Assembly, Base
+from flocknode.box.receive.finder import Finder
+from flocknode.box.receive.tasks import Action, Step, Tasks
+from flocknode.box.receive.wants import Stage, Want, Wants
+from flocknode.box.values import Hash, Kind, Path
+
+ROOM = 1 << 20
+"""Bytes: of content larger than this it is checked first that there is room."""
+
+_NO_ROOM = "There is not enough room on the disk for it: make room."
+
+
+class Seeker:
+    """
+    Looks for wanted content, while the folder is there.
+
+    @param failed: told (path, one sentence) of what cannot be received now.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        wants: Wants,
+        tasks: Tasks,
+        site: Site,
+        failed: Callable[[Path, str], None],
+    ) -> None:
+        self._ledger = ledger
+        self._contents = ledger.index.contents
+        self._wants = wants
+        self._tasks = tasks
+        self._site = site
+        self._failed = failed
+        self.finder = Finder(self._contents, site)
+        self._queue: deque[Want] = deque()
+        self._running: tuple[Want, Iterator[None]] | None = None
+        self._staged = set(site.staging.contents())
+        # Contents that may have a staging file, and those nobody may want.
+        self._leftover = set(self._staged)
+        self._events = Events()
+        self._lists: dict[Hash, tuple[bytes, BlockList]] = {}
+        # Arrived, and not in the index yet.
+
+    def close(self) -> None:
+        """Give up all descriptors."""
+        self.finder.close()
+
+    @property
+    def seeking(self) -> bool:
+        """Is anything still to be looked for?"""
+        return bool(self._queue) or self._running is not None
+
+    def seek(self, want: Want) -> None:
+        """Look for it, in its turn."""
+        want.stage = Stage.SEEK
+        self._queue.append(want)
+
+    def run(self, events: Events, enough: Callable[[], bool]) -> None:
+        """Look for what is in the queue until C{enough}."""
+        # What is being looked for may have begun with the events of before.
+        self._events = events
+        while self._advance(events):
+            # Only now: whatever else takes time, something is done each time.
+            if enough():
+                return
+
+    def _advance(self, events: Events) -> bool:
+        """One piece of work.  @return: whether there was any."""
+        if self._running is None:
+            if not self._queue:
+                return False
+            want = self._queue.popleft()
+            self._running = (want, self._look_for(want))
+        want, steps = self._running
+        try:
+            if self._wants.get(want.content) is want and want.stage is Stage.SEEK:
+                next(steps)
+                return True
+        except StopIteration:
+            pass
+        except OSError as error:
+            self._stall(want, events, error)
+        self._running = None
+        return True
+
+    def _look_for(self, want: Want) -> Iterator[None]:
+        """One piece of work at a time."""
+        self._pair(want)
+        if all(self._is_paired(path) for path in want.paths):
+            want.stage = Stage.WHOLE
+            return
+        if want.single:
+            self._look_for_block(want)
+            return
+        want.blocks = self._list_of(want)
+        if want.blocks is None:
+            self._tell_sources(want, self._events)
+            self._events.want(self._wants.need_list(want))
+            return
+        if want.size > ROOM and self._site.staging.free() < want.size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._staged.add(want.content)
+        assembly = Assembly(
+            self._site, self.finder, want.content, want.blocks, self._base(want)
+        )
+        for _ in assembly.run():
+            yield
+        if assembly.missing:
+            self._tell_sources(want, self._events)
+            self._events.want(self._wants.need_blocks(want, sorted(assembly.missing)))
+        else:
+            self._whole(want)
+
+    def _list_of(self, want: Want) -> BlockList | None:
+        arrived = self._lists.get(want.content)
+        if arrived is not None:
+            return arrived[1]
+        data = self._contents.block_list(want.content)
+        return None if data is None else decode_list(data)
+
+    def _look_for_block(self, want: Want) -> None:
+        staging = self._site.staging
+        if want.content in self._staged and staging.whole(want.content, want.size):
+            self._whole(want)
+            return
+        data = self.finder.block(want.content)
+        if data is None:
+            self._tell_sources(want, self._events)
+            self._events.want(self._wants.need_blocks(want, [0]))
+            return
+        staging.write_whole(want.content, data)
+        self._whole(want)
+
+    def _tell_sources(self, want: Want, events: Events) -> None:
+        events.sources[want.content] = want.holders
+
+    def _whole(self, want: Want) -> None:
+        self._staged.add(want.content)
+        want.stage = Stage.WHOLE
+        for path in want.paths:
+            task = self._tasks.get(path)
+            if task is not None and task.step is Step.CONTENT:
+                self._tasks.set_ready(task)
+
+    def _stall(self, want: Want, events: Events, error: OSError) -> None:
+        events.unwant(self._wants.stop(want, Stage.STALLED))
+        reason = os.strerror(error.errno or 0)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            reason = _NO_ROOM
+        for path in want.paths:
+            self._failed(path, reason)
+
+    # What is here
+
+    def _is_paired(self, path: Path) -> bool:
+        task = self._tasks.get(path)
+        return task is not None and task.source is not None
+
+    def _pair(self, want: Want) -> None:
+        """Rename what is to be deleted and has this content."""
+        sources = [
+            path
+            for path, disk in self._contents.holding(want.content)
+            if disk[0] == int(FileType.FILE) and self._can_leave(path)
+        ]
+        for path in want.paths:
+            if not sources:
+                return
+            target = self._tasks.get(path)
+            if target is None or target.action is not Action.FILE:
+                continue
+            row = self._ledger.index.row(path)
+            if row is None or row.head is None or row.head.value.kind is not Kind.FILE:
+                continue
+            if row.placed is not None and row.placed.disk is not None:
+                continue
+            source = self._tasks.get(sources.pop())
+            if source is not None:
+                self._tasks.pair(target, source)
+
+    def _can_leave(self, path: Path) -> bool:
+        task = self._tasks.get(path)
+        return (
+            task is not None
+            and task.action is Action.DELETE
+            and task.step is Step.READY
+            and task.target is None
+        )
+
+    def _base(self, want: Want) -> Base | None:
+        for path in want.paths:
+            row: Row | None = self._ledger.index.row(path)
+            placed = None if row is None else row.placed
+            disk = None if placed is None else placed.disk
+            if disk is not None and disk.type is FileType.FILE and disk.size:
+                return Base(path, disk.size)
+        return None
+
+    # What arrives
+
+    def write(self, blocks: Sequence[tuple[Hash, bytes]], events: Events) -> list[bool]:
+        """
+        Take in blocks and block lists.
+
+        @return: for each, whether the bytes are what the hash names.
+        """
+        return [self._write(hash, data, events) for hash, data in blocks]
+
+    def _write(self, hash: Hash, data: bytes, events: Events) -> bool:
+        listed = self._wants.asks_for_list(hash)
+        if listed is not None:
+            if not verify(hash, data, listing=True):
+                return False
+            self._take_list(listed, data, events)
+            return True
+        if not verify(hash, data):
+            return verify(hash, data, listing=True)
+        if hash not in self._wants.needs:
+            return True
+        events.unwant([hash])
+        for want, positions in self._wants.arrived(hash):
+            try:
+                self._store(want, positions, data)
+            except OSError as error:
+                self._stall(want, events, error)
+                continue
+            events.want(self._wants.refill(want))
+            if not want.missing and not want.later and want.stage is Stage.BLOCKS:
+                self._whole(want)
+        return True
+
+    def _store(self, want: Want, positions: list[int], data: bytes) -> None:
+        staging = self._site.staging
+        self._staged.add(want.content)
+        if want.blocks is None:
+            staging.write_whole(want.content, data)
+            return
+        for position in positions:
+            staging.write_block(want.content, position * want.blocks.block_size, data)
+
+    def _take_list(self, want: Want, data: bytes, events: Events) -> None:
+        blocks = decode_list(data)
+        events.unwant(self._wants.stop(want, Stage.SEEK))
+        if blocks.size != want.size:
+            # Whoever announced it lied about the size; the list can not.
+            for path in want.paths:
+                self._failed(path, "Its announced size is not that of its content.")
+            want.stage = Stage.STALLED
+            return
+        self._lists[want.content] = (data, blocks)
+        self.seek(want)
+
+    @property
+    def unsaved(self) -> int:
+        """Block lists that have arrived and are not in the index yet."""
+        return len(self._lists)
+
+    def save(self) -> None:
+        """
+        Write down block lists that have arrived: from now on their blocks can
+        be served, and need not be fetched again after a crash.
+        """
+        if not self._lists:
+            return
+        with self._ledger.index.transaction():
+            for content, (data, blocks) in self._lists.items():
+                self._contents.add_block_list(content, data, blocks)
+        self._lists.clear()
+
+    # What is not needed any more
+
+    def leave(self, content: Hash) -> None:
+        """Nobody wants this content any more.  What came of it may still be of use."""
+        self._leftover.add(content)
+
+    def tidy(self) -> None:
+        """
+        Once nothing is looked for: hold no files open, and remove what is
+        staged and not wanted.
+        """
+        if self.seeking:
+            return
+        self.finder.close()
+        for content in self._leftover:
+            if self._wants.get(content) is None:
+                self._site.staging.discard(content)
+                self._staged.discard(content)
+        self._leftover.clear()

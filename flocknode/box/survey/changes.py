@@ -1,0 +1,169 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+Changes made in the folder become versions.
+
+The only parent of such a version is what the folder held before, whatever
+newer version has been heard of since: whoever made the change had not seen
+that.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import attrs
+
+from flocknode.box.content import decode_list, encode_list
+from flocknode.box.disk.folder import FileType
+from flocknode.box.disk.site import Site
+from flocknode.box.index.draft import Change, Draft
+from flocknode.box.index.ledger import Ledger
+from flocknode.box.index.rows import COST, Placed, Row
+from flocknode.box.merge.history import Unseen, local_change
+from flocknode.box.merge.reconcile import settle_paths
+from flocknode.box.survey.hashing import Hashed
+from flocknode.box.survey.observe import Observation, observed_value
+from flocknode.box.values import Path, VersionId
+from flocknode.errors import BoxError
+
+REMEMBERED = 20_000
+"""Local changes that can still be taken back, at most.  Beyond, the oldest
+count as announced: the next change of such a path is a version on top."""
+
+
+class Away(BoxError):
+    """The folder is not the box's (any more): what is missing in it is not deleted."""
+
+
+class LocalChanges:
+    """
+    Takes in what was seen in the folder.
+
+    @ivar total: bytes of all local changes since the start, C{size + 256} each.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.total = 0
+        self._ledger = ledger
+        self._unseen: OrderedDict[Path, Unseen] = OrderedDict()
+
+    def announced(self, path: Path) -> None:
+        """The path's entry was handed out: others may have heard of it."""
+        self._unseen.pop(path, None)
+
+    def observe(
+        self, site: Site, observations: Iterable[Observation]
+    ) -> tuple[list[Change], set[Path]]:
+        """
+        Take in what was seen, in one transaction.
+
+        @return: the rows that changed, and paths that are different again by
+            now: look at them anew.
+        @raise Away: something seems deleted, but the folder is not the box's.
+        """
+        draft = Draft(self._ledger.index)
+        again: set[Path] = set()
+        unseen: dict[Path, Unseen | None] = {}
+        lists: list[Hashed] = []
+        total = self.total
+        for seen in observations:
+            row = draft.row(seen.path)
+            if not _is_news(row, seen):
+                continue
+            if not _is_current(site, row, seen):
+                again.add(seen.path)
+                continue
+            value, size = observed_value(row.placed, seen, site.capabilities)
+            held = None if row.placed is None else row.placed.id
+            change = local_change(
+                row.history, held, value, size, self._unseen.get(seen.path)
+            )
+            placed = (
+                None
+                if change.placed is None
+                else Placed(change.placed, value, size, seen.stat)
+            )
+            if seen.hashed is not None and len(seen.hashed.blocks) > 1:
+                lists.append(seen.hashed)
+            draft.put(
+                Row(
+                    row.path, row.number, change.history, row.complete, placed, row.local,
+                    row.shown,
+                )
+            )
+            if change.history == row.history:
+                continue
+            unseen[seen.path] = change.unseen
+            if change.placed is not None:
+                draft.local[seen.path] = change.placed
+                total += size + COST
+        if any(seen.stat is None for seen in observations) and not site.in_place():
+            raise Away("The folder is not there, or is another one.")
+        if not draft:
+            return [], again
+        settle_paths(draft, unseen)
+        changes = self._ledger.commit(draft, lambda: self.add_lists(lists))
+        self.total = total
+        self._remember(unseen)
+        return changes, again
+
+    def surprise(
+        self, draft: Draft, path: Path, before: Placed | None, seen: Observation, site: Site
+    ) -> None:
+        """
+        What came out of the folder when something was placed was not what the
+        index knew (C{before}), but a change of the last instant.  It lies in
+        the version store; here it becomes a version.  To be settled and
+        committed by the caller, with L{add_lists}.
+        """
+        row = draft.row(path)
+        value, size = observed_value(before, seen, site.capabilities)
+        held: VersionId | None = None if before is None else before.id
+        change = local_change(row.history, held, value, size)
+        if change.history != row.history:
+            draft.put(attrs.evolve(row, history=change.history))
+            self.total += size + COST
+        self._unseen.pop(path, None)
+
+    def add_lists(self, found: Iterable[Hashed]) -> None:
+        """Remember which blocks this content has; within a transaction."""
+        for hashed in found:
+            if len(hashed.blocks) > 1:
+                data = encode_list(hashed.block_size, hashed.size, hashed.blocks)
+                self._ledger.index.contents.add_block_list(
+                    hashed.content, data, decode_list(data)
+                )
+
+    def _remember(self, changed: dict[Path, Unseen | None]) -> None:
+        for path, unseen in changed.items():
+            self._unseen.pop(path, None)
+            if unseen is not None:
+                self._unseen[path] = unseen
+        while len(self._unseen) > REMEMBERED:
+            self._unseen.popitem(last=False)
+
+
+def _is_news(row: Row, seen: Observation) -> bool:
+    """Can this observation say anything that the row does not?"""
+    stat = seen.stat
+    if stat is None:
+        return row.placed is not None and row.placed.disk is not None
+    return seen.hashed is not None or stat.type is FileType.DIRECTORY
+
+
+def _is_current(site: Site, row: Row, seen: Observation) -> bool:
+    """
+    Is it still as it was seen?  Since then something may have been placed
+    there, and that must not be taken for a change back to what was.
+    """
+    if row.placed is None and seen.stat is not None:
+        # Never placed, so it was not us; who changes it again is heard of.
+        return True
+    try:
+        there = site.folder.lstat(seen.path)
+    except OSError:
+        return False
+    if seen.stat is None:
+        return there is None
+    return seen.stat.matches(there)

@@ -1,0 +1,230 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+Comparing a folder with its index: what is different is hashed and reported in
+slices.  Runs in a thread of its own and decides nothing: whoever takes a
+slice in makes sure that it still holds.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from flocknode.box.disk.folder import FileType, Stat
+from flocknode.box.disk.site import Site
+from flocknode.box.index.columns import Disk, disk_tuple
+from flocknode.box.index.database import Index
+from flocknode.box.index.rows import joined, parents
+from flocknode.box.survey.hashing import Changed, Scanner
+from flocknode.box.survey.ignore import is_ignored
+from flocknode.box.survey.observe import Observation, Sighting
+from flocknode.box.values import Path
+
+SLICE = 256
+"""Observations in a slice, at most."""
+
+SLICE_BYTES = 32 * 1024 * 1024
+"""Bytes hashed for a slice, about, so that it is not held back for long."""
+
+LOOKED = 20_000
+"""Paths compared for a slice at most: how often progress is told."""
+
+_DIRECTORY = int(FileType.DIRECTORY)
+_GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
+
+
+class Survey:
+    """
+    One look at a folder, or at some paths of it.
+
+    @param index: opened for reading, in the thread that runs the survey.
+    @param entering: see L{Scanner}.
+    @param cancelled: asked often; when true, nothing more is reported.
+    @param now: nanoseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        index: Index,
+        entering: Callable[[Path, int], None] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._site = site
+        self._index = index
+        self._cancelled = cancelled
+        self._now = now
+        self._scanner = Scanner(site.folder, is_ignored, entering)
+        self._step = site.capabilities.clock_step_ns
+        self._gone: list[Path] = []
+        self._afresh = False
+        self._clear()
+
+    def scan(self, below: Path = Path(b"")) -> Iterator[Sighting]:  # noqa: B008
+        """
+        Look at everything in a directory (and at itself, if it is not the
+        box's root).  What is gone comes last.
+        """
+        if below:
+            yield from self._look_at_all(below)
+        if not below or self._index.disk(below) is not None:
+            yield from self._walk(below)
+        yield from self._finish()
+
+    def look(self, paths: Iterable[Path], afresh: bool = False) -> Iterator[Sighting]:
+        """
+        Look at some paths, and in new directories among them.
+
+        @param afresh: hash them even if nothing seems to have changed.
+        """
+        self._afresh = afresh
+        yield from self._look_at_all(*paths)
+        yield from self._finish()
+
+    def _look_at_all(self, *paths: Path) -> Iterator[Sighting]:
+        """Look at these, and at directories above that are not known yet."""
+        wanted = set(paths)
+        for path in paths:
+            wanted.update(above for above in parents(path) if self._index.disk(above) is None)
+        for path in sorted(wanted):
+            if self._cancelled():
+                return
+            yield from self._look_at(path)
+            if self._is_full():
+                yield self._take()
+
+    def _look_at(self, path: Path) -> Iterator[Sighting]:
+        try:
+            stat = self._site.folder.lstat(path)
+        except OSError as error:
+            self._problem(path, error)
+            return
+        known = self._index.disk(path)
+        if stat is None:
+            if known is not None:
+                self._gone.append(path)
+            else:
+                self._observations.append(Observation(path, None))
+        elif is_ignored(path, stat.type):
+            return
+        elif self._afresh or known is None or not _same(stat, known):
+            self._observe(path, stat, known)
+            if stat.type is FileType.DIRECTORY and known is None:
+                yield from self._walk(path)
+        else:
+            # Nothing new, but somebody asked: what waits for it can go on.
+            self._observations.append(Observation(path, stat))
+
+    def _walk(self, below: Path) -> Iterator[Sighting]:
+        for listing in self._scanner.walk(below):
+            if self._cancelled():
+                return
+            if listing.problem is not None:
+                self._problems.append((listing.path, listing.problem))
+                continue
+            known = self._index.disks(listing.path)
+            self._looked += len(listing.entries)
+            for name, stat in listing.entries:
+                disk = known.pop(name, None)
+                if disk is not None and _same(stat, disk):
+                    continue
+                if self._cancelled():
+                    return
+                self._observe(joined(listing.path, name), stat, disk)
+                if self._is_full():
+                    yield self._take()
+            self._gone.extend(
+                path
+                for path, type in (
+                    (joined(listing.path, name), FileType(disk[0]))
+                    for name, disk in known.items()
+                )
+                if not is_ignored(path, type)
+            )
+            if self._is_full():
+                yield self._take()
+
+    def _observe(self, path: Path, stat: Stat, known: Disk | None) -> None:
+        if stat.type is FileType.OTHER:
+            self._problems.append(
+                (path, "It is neither a file, a directory nor a symbolic link: left out.")
+            )
+            return
+        hashed = None
+        if stat.type is not FileType.DIRECTORY:
+            try:
+                if stat.type is FileType.FILE:
+                    hashed = self._scanner.hash_file(path, stat, cancelled=self._cancelled)
+                else:
+                    hashed = self._scanner.hash_link(path)
+            except Changed:
+                self._again.add(path)
+                return
+            except OSError as error:
+                if error.errno in _GONE:
+                    self._again.add(path)
+                else:
+                    self._problem(path, error)
+                return
+            stat = hashed.stat
+            self._bytes += stat.size
+            if max(stat.mtime_ns, stat.ctime_ns) > self._now() - self._step:
+                self._doubtful.add(path)
+        self._observations.append(Observation(path, stat, hashed))
+        if known is not None and known[0] == _DIRECTORY and stat.type is not FileType.DIRECTORY:
+            # Together, or what seems alive below would bring it back.
+            self._gone_below(path)
+
+    def _gone_below(self, path: Path) -> None:
+        self._observations.extend(
+            Observation(row.path, None)
+            for row in self._index.below(path)
+            if row.placed is not None and row.placed.disk is not None
+        )
+
+    def _finish(self) -> Iterator[Sighting]:
+        """What was there before, then what is not any more."""
+        for path in self._gone:
+            self._observations.append(Observation(path, None))
+            self._gone_below(path)
+        self._gone.clear()
+        if not self._cancelled():
+            yield self._take()
+
+    def _problem(self, path: Path, error: OSError) -> None:
+        self._problems.append((path, f"It cannot be read: {os.strerror(error.errno or 0)}."))
+
+    def _is_full(self) -> bool:
+        return (
+            len(self._observations) >= SLICE
+            or self._bytes >= SLICE_BYTES
+            or self._looked >= LOOKED
+        )
+
+    def _take(self) -> Sighting:
+        seen = Sighting(
+            tuple(self._observations),
+            frozenset(self._again),
+            frozenset(self._doubtful),
+            tuple(self._problems),
+            self._looked,
+        )
+        self._clear()
+        return seen
+
+    def _clear(self) -> None:
+        self._observations: list[Observation] = []
+        self._again: set[Path] = set()
+        self._doubtful: set[Path] = set()
+        self._problems: list[tuple[Path, str]] = []
+        self._looked = self._bytes = 0
+
+
+def _same(stat: Stat, disk: Disk) -> bool:
+    """Is that what the index says is on disk?  Directories change with their content."""
+    if stat.type is FileType.DIRECTORY:
+        return disk[0] == _DIRECTORY and disk[4] == stat.mode
+    return disk_tuple(stat) == disk

@@ -1,0 +1,228 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+What in the folder is to be looked at, and when: surveys run one after another
+in their own thread, and hand what they find to the box's worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from threading import Event
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from flocknode.box.disk.site import Site
+from flocknode.box.index.database import Index
+from flocknode.box.index.rows import parents
+from flocknode.box.lane import Lane, Stopped
+from flocknode.box.survey.compare import Survey
+from flocknode.box.survey.observe import Sighting
+from flocknode.box.values import Path
+
+SOON = 0.5
+"""Seconds until what changed while it was read is looked at again."""
+
+LATER = 2.0
+"""Seconds until what changed shortly before it was hashed is hashed again:
+longer than any file system's time step."""
+
+_AHEAD = 2
+"""Slices that a survey may be ahead of the worker."""
+
+_ROOT = Path(b"")
+
+
+class Surveyor:
+    """
+    Lives in the reactor.
+
+    @param reactor: its clock, and its C{callFromThread}.
+    @param lane: the thread that surveys.
+    @param open_index: opens the box's index for reading, in that thread.
+    @param deliver: takes a slice in; its result fires when that is done.
+    @ivar entering: told of each directory before it is listed, see
+        L{flocknode.box.survey.hashing.Scanner}.
+    @ivar scanned: paths compared by the scan of the whole folder so far.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        lane: Lane,
+        open_index: Callable[[], Index],
+        deliver: Callable[[Site, Sighting], Deferred[None]],
+    ) -> None:
+        self.entering: Callable[[Path, int], None] | None = None
+        self.scanned = 0
+        self._reactor = reactor
+        self._lane = lane
+        self._open_index = open_index
+        self._deliver = deliver
+        self._site: Site | None = None
+        self._busy: Deferred[None] | None = None
+        self._ending = Event()
+        self._look: set[Path] = set()
+        self._afresh: set[Path] = set()
+        self._below: set[Path] = set()
+        self._scans: list[Deferred[None]] = []
+        self._timers: set[IDelayedCall] = set()
+
+    def begin(self, site: Site) -> Deferred[None]:
+        """
+        The folder is there: look at all of it.
+
+        @return: fires after that.
+        """
+        self._site = site
+        self._ending = Event()
+        return self.scan()
+
+    async def end(self) -> None:
+        """The folder is not there: stop, and forget what was to be looked at."""
+        self._site = None
+        self._ending.set()
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        self._look.clear()
+        self._afresh.clear()
+        self._below.clear()
+        scans, self._scans = self._scans, []
+        for scan in scans:
+            scan.callback(None)
+        if self._busy is not None:
+            waiting: Deferred[None] = Deferred()
+            self._busy.chainDeferred(waiting)
+            await waiting
+
+    def scan(self) -> Deferred[None]:
+        """
+        Look at everything.
+
+        @return: fires when that is done, or will not be.
+        """
+        done: Deferred[None] = Deferred()
+        self._scans.append(done)
+        self.rescan(_ROOT)
+        return done
+
+    def rescan(self, below: Path) -> None:
+        """Look at everything in this directory."""
+        self._below.add(below)
+        self._next()
+
+    def look(self, paths: Collection[Path], afresh: bool = False) -> None:
+        """
+        Look at these paths.
+
+        @param afresh: hash them even if nothing seems to have changed.
+        """
+        (self._afresh if afresh else self._look).update(paths)
+        self._next()
+
+    def recheck(self, paths: Collection[Path]) -> None:
+        """Hash these paths once more, when no file system's time step is left to hide in."""
+        self._later(LATER, paths, True)
+
+    def _next(self) -> None:
+        site = self._site
+        if site is None or self._busy is not None:
+            return
+        if not (self._below or self._look or self._afresh):
+            return
+        below, self._below = _outermost(self._below), set()
+        look, self._look = self._look, set()
+        afresh, self._afresh = self._afresh, set()
+        scans: list[Deferred[None]] = []
+        if _ROOT in below:
+            scans, self._scans = self._scans, []
+            self.scanned = 0
+        self._busy = Deferred()
+        done = self._lane.do(self._survey, site, self._ending, below, look, afresh)
+        done.addErrback(self._failed)
+        done.addCallback(self._finished, scans)
+
+    def _failed(self, failure: Any) -> None:
+        if failure.check(Stopped) is None:
+            self._log.failure("A survey of the folder failed", failure)
+
+    def _finished(self, _: None, scans: list[Deferred[None]]) -> None:
+        busy, self._busy = self._busy, None
+        if busy is not None:
+            busy.callback(None)
+        for scan in scans:
+            scan.callback(None)
+        self._next()
+
+    def _later(self, seconds: float, paths: Collection[Path], afresh: bool) -> None:
+        if not paths or self._site is None:
+            return
+
+        def look() -> None:
+            self._timers.discard(timer)
+            self.look(paths, afresh)
+
+        timer: IDelayedCall = self._reactor.callLater(seconds, look)
+        self._timers.add(timer)
+
+    # In the thread
+
+    def _survey(
+        self,
+        site: Site,
+        ending: Event,
+        below: Collection[Path],
+        look: Collection[Path],
+        afresh: Collection[Path],
+    ) -> None:
+        index = self._open_index()
+        waiting: list[Event] = []
+
+        def cancelled() -> bool:
+            return ending.is_set() or self._lane.cancelled()
+
+        try:
+            survey = Survey(site, index, self.entering, cancelled)
+            for slices in (
+                *(survey.scan(path) for path in sorted(below)),
+                survey.look(look),
+                survey.look(afresh, True),
+            ):
+                for sighting in slices:
+                    taken = Event()
+                    waiting.append(taken)
+                    self._reactor.callFromThread(self._hand_over, site, sighting, taken)
+                    while len(waiting) > _AHEAD:
+                        self._wait(waiting.pop(0))
+            # What comes next must see what came of this.
+            while waiting:
+                self._wait(waiting.pop(0))
+        finally:
+            index.close()
+
+    def _wait(self, taken: Event) -> None:
+        while not taken.wait(0.1):
+            if self._lane.cancelled():
+                return
+
+    def _hand_over(self, site: Site, sighting: Sighting, taken: Event) -> None:
+        self.scanned += sighting.looked
+        self._later(SOON, sighting.again, False)
+        self.recheck(sighting.doubtful)
+
+        def done(_: object) -> None:
+            taken.set()
+
+        self._deliver(site, sighting).addBoth(done)
+
+
+def _outermost(paths: set[Path]) -> set[Path]:
+    """Without those that are below others."""
+    if _ROOT in paths:
+        return {_ROOT}
+    return {path for path in paths if not any(above in paths for above in parents(path))}
