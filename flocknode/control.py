@@ -5,24 +5,24 @@ The control socket: how the C{flocknode} command asks a node that is running.
 A unix socket C{control} in the state folder, for its owner alone.  A client
 sends one line of JSON, gets one, and is disconnected:
 
- - C{{"command": "status"}}
+ - C{{"command": "status", "arguments": {…}}}; arguments may be left out
  - C{{"ok": true, "result": {…}}} or C{{"ok": false, "error": "<sentence>"}}
 
-C{status} is answered with the fields of L{NodeStatus}, C{process} with the
-node's process id.
+Which commands there are the node says (L{flocknode.node}); names of files in
+arguments and results are text as L{os.fsdecode} makes it.
 """
 
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import os
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import attrs
 import msgspec
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -38,8 +38,9 @@ from flocknode.errors import ConfigError, FlocknodeError, ProtocolError
 from flocknode.socketpath import ShortWays
 from flocknode.status import NodeStatus
 
-LONGEST_REQUEST = 4096
-"""Bytes of a line; a client that sends more is disconnected."""
+LONGEST_REQUEST = 65_536
+"""Bytes of a line (the longest path, escaped, takes 24 KiB); a client that
+sends more is disconnected."""
 
 LONGEST_ANSWER = 64 << 20
 """Bytes of a line that the client reads before it gives up."""
@@ -48,7 +49,12 @@ CONNECTIONS = 16
 """Clients at a time; more are disconnected at once."""
 
 PATIENCE = 30.0
-"""Seconds after which a client is disconnected that has not asked or not read."""
+"""Seconds after which a client is disconnected that has not asked or not read.
+The answer itself may take as long as it takes."""
+
+Command = Callable[..., Any]
+"""Takes the arguments by their names; returns what C{json} takes, or a
+L{Deferred} of it; raises FlocknodeError with a sentence for people."""
 
 
 def socket_path(state: str) -> str:
@@ -69,6 +75,7 @@ class ControlProtocol(LineOnlyReceiver, TimeoutMixin):
     def __init__(self, owner: ControlFactory, clock: IReactorTime) -> None:
         self._owner = owner
         self._clock = clock
+        self._asked = self._gone = False
 
     def callLater(self, delay: float, function: Callable[[], object]) -> IDelayedCall:
         """What L{TimeoutMixin} goes by."""
@@ -81,12 +88,23 @@ class ControlProtocol(LineOnlyReceiver, TimeoutMixin):
 
     def lineReceived(self, line: bytes) -> None:
         """The request; there is one a connection, so that answers do not pile up."""
-        self.sendLine(self._owner.answer(line))
+        if self._asked:
+            return
+        self._asked = True
+        self.setTimeout(None)
+        self._owner.answer(line).addCallback(self._answered)
+
+    def _answered(self, line: bytes) -> None:
+        if self._gone:
+            return
+        self.setTimeout(PATIENCE)
+        self.sendLine(line)
         if self.transport is not None:
             self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone."""
+        self._gone = True
         self._owner.clients.discard(self)
         self.setTimeout(None)
 
@@ -107,9 +125,9 @@ class ControlFactory(ServerFactory):
     _log = Logger()
     noisy = False
 
-    def __init__(self, clock: IReactorTime, commands: dict[str, Callable[[], object]]) -> None:
+    def __init__(self, clock: IReactorTime, commands: Mapping[str, Command]) -> None:
         """
-        @param commands: name to what gives the result: whatever C{json} takes.
+        @param commands: by their names.
         """
         self._clock = clock
         self._commands = commands
@@ -121,21 +139,40 @@ class ControlFactory(ServerFactory):
             return None
         return ControlProtocol(self, self._clock)
 
-    def answer(self, line: bytes) -> bytes:
-        """
-        @param line: anything at all.
-        """
+    async def _result(self, line: bytes) -> object:
+        known = ", ".join(self._commands)
         try:
             request = json.loads(line)
             command = self._commands[request["command"]]
-        except (ValueError, RecursionError, LookupError, TypeError):
-            known = ", ".join(self._commands)
-            return _line({"ok": False, "error": f"expected one of the commands {known}"})
+            arguments = request.get("arguments", {})
+        except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+            raise FlocknodeError(f"expected one of the commands {known}") from None
         try:
-            return _line({"ok": True, "result": command()})
-        except Exception:
-            self._log.failure("no answer to a control request")
-            return _line({"ok": False, "error": "the node failed to answer, see its log"})
+            inspect.signature(command).bind(**arguments)
+        except TypeError:  # also if they are no mapping
+            raise FlocknodeError("the command takes other arguments") from None
+        result = command(**arguments)
+        return (await result) if isinstance(result, Deferred) else result
+
+    def answer(self, line: bytes) -> Deferred[bytes]:
+        """
+        @param line: anything at all.
+        @return: the line to answer with; it never fails.
+        """
+        answered = Deferred.fromCoroutine(self._result(line))
+        return answered.addCallback(_right).addErrback(self._wrong)
+
+    def _wrong(self, failure: Failure) -> bytes:
+        reason = "the node failed to answer, see its log"
+        if failure.check(FlocknodeError) is not None:
+            reason = str(failure.value)
+        else:
+            self._log.failure("no answer to a control request", failure)
+        return _line({"ok": False, "error": reason})
+
+
+def _right(result: object) -> bytes:
+    return _line({"ok": True, "result": result})
 
 
 def _line(value: object) -> bytes:
@@ -148,19 +185,17 @@ class ControlServer(Service):
     The node's end of the socket.
     """
 
-    def __init__(self, reactor: Any, state: str, status: Callable[[], NodeStatus]) -> None:
+    def __init__(self, reactor: Any, state: str, commands: Mapping[str, Command]) -> None:
         """
         @param reactor: provides L{IReactorUNIX} and L{IReactorTime}.
         @param state: the state folder, which this node has locked.
-        @param status: gives what the node is doing now.
+        @param commands: what it answers, by name.
         """
         self._reactor = reactor
         self._path = socket_path(state)
         self._ways = ShortWays(os.path.join(state, "control.way"))
         self._port: Any = None
-        self._factory = ControlFactory(
-            reactor, {"status": lambda: attrs.asdict(status()), "process": os.getpid}
-        )
+        self._factory = ControlFactory(reactor, commands)
 
     def startService(self) -> None:
         """
@@ -223,12 +258,13 @@ def _remove_stale(path: str) -> None:
     raise FileExistsError(errno.EADDRINUSE, "another node listens there")
 
 
-def ask(state: str, command: str, timeout: float = 5.0) -> Any:
+def ask(state: str, command: str, timeout: float | None = 5.0, **arguments: object) -> Any:
     """
     Ask the node that runs with this state folder.  Blocks: for commands, not
     for a reactor.
 
-    @param timeout: seconds for each step.
+    @param timeout: seconds for each step; L{None}: as long as it takes.
+    @param arguments: of the command.
     @return: the result, as JSON has it.
     @raise FlocknodeError: no such node is running, or it says no.
     @raise ProtocolError: what comes back is no answer.
@@ -238,7 +274,8 @@ def ask(state: str, command: str, timeout: float = 5.0) -> Any:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout)
             connection.connect(ways.path(socket_path(state)))
-            connection.sendall(json.dumps({"command": command}).encode("ascii") + b"\n")
+            request = {"command": command, "arguments": arguments}
+            connection.sendall(json.dumps(request).encode("ascii") + b"\n")
             line = _read_line(connection)
     except (FileNotFoundError, ConnectionRefusedError):
         raise FlocknodeError(f"no node is running with the state folder {state}") from None

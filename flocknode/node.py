@@ -21,6 +21,7 @@ import os
 from random import Random, SystemRandom
 from typing import Any
 
+import attrs
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
@@ -30,6 +31,7 @@ from twisted.logger import Logger
 from flocknode import __version__, keys
 from flocknode.box.box import Box
 from flocknode.box.settings import BoxSettings
+from flocknode.boxcommands import BoxCommands
 from flocknode.config import Config
 from flocknode.control import ControlServer
 from flocknode.exchange.exchange import Exchange
@@ -125,7 +127,12 @@ class Node(MultiService):
         ticker = TimerService(TICK, self._exchange.tick)
         ticker.clock = reactor
         ticker.setServiceParent(self)
-        ControlServer(reactor, config.state, self.status).setServiceParent(self)
+        commands = {
+            "status": lambda: attrs.asdict(self.status()),
+            "process": os.getpid,
+            **BoxCommands(self.boxes).commands(),
+        }
+        ControlServer(reactor, config.state, commands).setServiceParent(self)
         self._wire.setServiceParent(self)
 
     @classmethod

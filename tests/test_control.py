@@ -11,9 +11,9 @@ import shutil
 import socket
 import stat
 import threading
-from collections.abc import Callable
 from typing import Any
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import reactor
@@ -24,7 +24,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocknode import control
-from flocknode.control import ControlFactory, ControlServer
+from flocknode.control import Command, ControlFactory, ControlServer
 from flocknode.errors import ConfigError, FlocknodeError, ProtocolError
 from flocknode.status import BoxStatus, MemberStatus, NodeStatus
 
@@ -45,6 +45,13 @@ STATUS = NodeStatus(
 )
 
 
+COMMANDS: dict[str, Command] = {
+    "status": lambda: attrs.asdict(STATUS),
+    "process": os.getpid,
+    "echo": lambda path: path,
+}
+
+
 class Transport(StringTransport):
     """Remembers that it was aborted, as TCP connections do."""
 
@@ -55,13 +62,26 @@ class Transport(StringTransport):
         self.aborted = True
 
 
+def _half(of: int) -> int:
+    if of % 2:
+        raise FlocknodeError(f"{of} is odd")
+    return of // 2
+
+
 class Answering(SynchronousTestCase):
     """One connection, without a socket."""
 
     def setUp(self) -> None:
         self.clock = Clock()
+        self.slow: Deferred[object] = Deferred()
         self.factory = ControlFactory(
-            self.clock, {"status": lambda: {"crowd": 2}, "broken": lambda: 1 // 0}
+            self.clock,
+            {
+                "status": lambda: {"crowd": 2},
+                "broken": lambda: 1 // 0,
+                "half": _half,
+                "slow": lambda: self.slow,
+            },
         )
 
     def connect(self) -> tuple[Any, Transport]:
@@ -92,6 +112,36 @@ class Answering(SynchronousTestCase):
     def test_a_command_that_fails_is_logged_and_answered(self) -> None:
         self.assertFalse(self.answer(b'{"command": "broken"}\n')["ok"])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_arguments_are_given_by_name(self) -> None:
+        self.assertEqual(
+            self.answer(b'{"command": "half", "arguments": {"of": 8}}\n'), {"ok": True, "result": 4}
+        )
+
+    def test_wrong_arguments_are_refused(self) -> None:
+        for arguments in (b"{}", b'{"of": 1, "more": 2}', b'[1]', b'"of"', b"3", b"null"):
+            request = b'{"command": "half", "arguments": ' + arguments + b"}\n"
+            self.assertFalse(self.answer(request)["ok"], request)
+
+    def test_what_a_command_cannot_do_is_one_sentence(self) -> None:
+        answer = self.answer(b'{"command": "half", "arguments": {"of": 7}}\n')
+        self.assertEqual(answer, {"ok": False, "error": "7 is odd"})
+
+    def test_an_answer_may_take_long(self) -> None:
+        protocol, transport = self.connect()
+        protocol.dataReceived(b'{"command": "slow"}\n' * 2)
+        self.clock.advance(10 * control.PATIENCE)
+        self.assertFalse(transport.aborted)
+        self.slow.callback("done")
+        self.assertEqual(json.loads(transport.value()), {"ok": True, "result": "done"})
+        self.assertTrue(transport.disconnecting)
+
+    def test_a_client_that_left_misses_its_answer(self) -> None:
+        protocol, transport = self.connect()
+        protocol.dataReceived(b'{"command": "slow"}\n')
+        protocol.connectionLost()
+        self.slow.callback("done")
+        self.assertEqual(transport.value(), b"")
 
     def test_only_the_first_request_is_answered(self) -> None:
         self.answer(b'{"command": "status"}\n' * 3)
@@ -141,9 +191,9 @@ class Running(TestCase):
         self.state = os.path.abspath(self.mktemp())
         os.makedirs(self.state, 0o700)
 
-    def start(self, status: Callable[[], NodeStatus] = lambda: STATUS) -> ControlServer:
+    def start(self) -> ControlServer:
         """A server that runs until the test ends."""
-        server = ControlServer(reactor, self.state, status)
+        server = ControlServer(reactor, self.state, COMMANDS)
         server.startService()
         self.addCleanup(server.stopService)
         return server
@@ -164,6 +214,12 @@ class Running(TestCase):
         self.start()
         error = await self.assertFailure(Deferred.fromCoroutine(self.ask("x")), FlocknodeError)
         self.assertIn("status", str(error))
+
+    async def test_names_that_are_not_utf8_arrive(self) -> None:
+        self.start()
+        path = "/srv/\udcff\n"
+        echo = await deferToThread(control.ask, self.state, "echo", None, path=path)
+        self.assertEqual(echo, path)
 
     async def test_only_the_owner_can_connect(self) -> None:
         self.start()
@@ -189,14 +245,14 @@ class Running(TestCase):
 
     async def test_the_socket_of_a_running_node_is_left_alone(self) -> None:
         self.start()
-        second = ControlServer(reactor, self.state, lambda: STATUS)
+        second = ControlServer(reactor, self.state, COMMANDS)
         self.assertRaises(ConfigError, second.startService)
         self.assertEqual(await self.ask("process"), os.getpid())
 
     async def test_something_else_at_its_place_is_left_alone(self) -> None:
         with open(control.socket_path(self.state), "w"):
             pass
-        server = ControlServer(reactor, self.state, lambda: STATUS)
+        server = ControlServer(reactor, self.state, COMMANDS)
         self.assertRaises(ConfigError, server.startService)
         self.assertEqual(os.listdir(self.state), ["control"])
 

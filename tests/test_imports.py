@@ -134,7 +134,7 @@ def node_on_top(module: str, name: str) -> bool:
 
 def tables_in_the_command(module: str, name: str) -> bool:
     """The service does without what only makes tables."""
-    return module in ("flocknode.cli", "flocknode.report") or not within(name, "rich")
+    return within(module, ("flocknode.commands", "flocknode.report")) or not within(name, "rich")
 
 
 RULES = (
