@@ -254,16 +254,20 @@ class Box(Service):
 
     def read(self, hash: Hash) -> Deferred[bytes | None]:
         """A block or an encoded block list, hashed again; L{None}: it is not here."""
-        return Deferred.fromCoroutine(self._read(hash))
+        return self.read_many([hash]).addCallback(lambda found: found[0])
 
-    async def _read(self, hash: Hash) -> bytes | None:
+    def read_many(self, hashes: Sequence[Hash]) -> Deferred[list[bytes | None]]:
+        """The same for several, in one go."""
+        return Deferred.fromCoroutine(self._read(hashes))
+
+    async def _read(self, hashes: Sequence[Hash]) -> list[bytes | None]:
         try:
-            data, suspects = await self._reader.read(hash)
+            found, suspects = await self._reader.read(hashes)
         except Stopped:
-            return None
+            return [None] * len(hashes)
         if suspects:
             self._surveyor.look(suspects, True)
-        return data
+        return found
 
     def write(self, blocks: Sequence[tuple[Hash, bytes]]) -> Deferred[list[bool]]:
         """

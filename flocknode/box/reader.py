@@ -5,7 +5,7 @@ Serving blocks, in a thread of its own: never behind a commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flocknode.box.disk.site import Site
@@ -46,26 +46,28 @@ class Reader:
         self._site = None
         await self._lane.do(self._close)
 
-    async def read(self, hash: Hash) -> tuple[bytes | None, frozenset[Path]]:
+    async def read(self, hashes: Sequence[Hash]) -> tuple[list[bytes | None], frozenset[Path]]:
         """
-        @return: the bytes that the hash names, or L{None}; and paths that do
+        @return: the bytes that each hash names, or L{None}; and paths that do
             not hold what the index says.
         """
         site = self._site
         if site is None:
-            return None, frozenset()
-        return await self._lane.do(self._read, site, hash)
+            return [None] * len(hashes), frozenset()
+        return await self._lane.do(self._read, site, hashes)
 
-    def _read(self, site: Site, hash: Hash) -> tuple[bytes | None, frozenset[Path]]:
+    def _read(
+        self, site: Site, hashes: Sequence[Hash]
+    ) -> tuple[list[bytes | None], frozenset[Path]]:
         if site is not self._site:
-            return None, frozenset()
+            return [None] * len(hashes), frozenset()
         if self._index is None or self._finder is None:
             self._index = self._open_index()
             self._finder = Finder(self._index.contents, site)
-        data = self._finder.list_or_block(hash)
+        found = [self._finder.list_or_block(hash) for hash in hashes]
         suspects = frozenset(self._finder.suspects)
         self._finder.suspects.clear()
-        return data, suspects
+        return found, suspects
 
     def _close(self) -> None:
         if self._finder is not None:

@@ -143,10 +143,12 @@ class Fetching:
 
     # What a link says, see flocknode.exchange.peer.PeerUser
 
-    def read(self, box: bytes, hash: Hash) -> Deferred[bytes | None]:
-        """Read a block of a box, if there is such a box."""
+    def read(self, box: bytes, hashes: Sequence[Hash]) -> Deferred[list[bytes | None]]:
+        """Read blocks of a box, if there is such a box."""
         sharing = self._boxes.get(box)
-        return succeed(None) if sharing is None else sharing.box.read(hash)
+        if sharing is None:
+            return succeed([None] * len(hashes))
+        return sharing.box.read_many(hashes)
 
     def came(self, peer: Peer, request: Request, block: bytes) -> None:
         """Verify and keep it."""

@@ -77,8 +77,8 @@ class SharedBox(Protocol):
     def sources(self, content: Hash) -> frozenset[Holder]:
         """Who holds this needed content whole."""
 
-    def read(self, hash: Hash) -> Deferred[bytes | None]:
-        """A block or a block list, verified; None if it is not here."""
+    def read_many(self, hashes: Sequence[Hash]) -> Deferred[list[bytes | None]]:
+        """Blocks and block lists, verified; None for what is not here."""
 
     def write(self, blocks: Sequence[tuple[Hash, bytes]]) -> Deferred[list[bool]]:
         """Which of these are what they are said to be; those are kept."""

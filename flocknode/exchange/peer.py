@@ -7,7 +7,7 @@ do to it.  Built anew whenever the member appears or its epoch changes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -54,8 +54,8 @@ T = TypeVar("T")
 class PeerUser(Protocol):
     """Whom a link tells what concerns other links too."""
 
-    def read(self, box: bytes, hash: Hash) -> Deferred[bytes | None]:
-        """Read a block of a box."""
+    def read(self, box: bytes, hashes: Sequence[Hash]) -> Deferred[list[bytes | None]]:
+        """Read blocks of a box."""
 
     def came(self, peer: Peer, request: Request, block: bytes) -> None:
         """All bytes of a requested block are here, not verified."""

@@ -6,7 +6,7 @@ What one member asked for, and how it is served.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final
 
@@ -22,8 +22,15 @@ from flocknode.exchange.records import BULK, PIECE_SIZE, RUN, encode_pieces
 MOST_WANTS: Final = 16_384
 """Blocks that a member may have asked for at a time; the rest is not heard."""
 
-MOST_READS: Final = 32
+MOST_READS: Final = 64
 """Blocks that are read at the same time for one member."""
+
+TURN: Final = 131_072
+"""Bytes of blocks of one box that are read in one go: one block of a large
+file, or many small files, each of which alone would wait for a thread."""
+
+_MOST_IN_A_TURN: Final = 32
+"""Blocks in one go, however small they are said to be."""
 
 _SHORTEST: Final = 131_072
 """Bytes to have ready on the slowest link."""
@@ -60,12 +67,12 @@ class Serving:
         self,
         outbox: Outbox,
         clock: RoundClock,
-        read: Callable[[bytes, Hash], Deferred[bytes | None]],
+        read: Callable[[bytes, Sequence[Hash]], Deferred[list[bytes | None]]],
         gone: Callable[[Hash], None],
         given: Counter[Hash],
     ) -> None:
         """
-        @param read: the block of (box id, hash), or L{None}.
+        @param read: the blocks of (box id, hashes); L{None} for what is not there.
         @param gone: told what cannot be served.
         @param given: how often each block was served lately, on all links.
         """
@@ -166,14 +173,24 @@ class Serving:
             del self._wants[box]
             self._turns.pop()
             return True
-        hash = self._choose(wants)
-        self._given[hash] += 1
-        size = wants.pop(hash)
-        self._count -= 1
-        self._reading[hash] = size
-        self._reading_size += size
-        read = self._read(box, hash)
-        read.addCallbacks(self._done, self._failed, (hash, size), {}, (hash,), {})
+        blocks: list[tuple[Hash, int]] = []
+        total = 0
+        while (
+            wants
+            and total < TURN
+            and len(blocks) < _MOST_IN_A_TURN
+            and len(self._reading) < MOST_READS
+        ):
+            hash = self._choose(wants)
+            self._given[hash] += 1
+            size = wants.pop(hash)
+            self._reading[hash] = size
+            blocks.append((hash, size))
+            total += size
+        self._count -= len(blocks)
+        self._reading_size += total
+        read = self._read(box, [hash for hash, _size in blocks])
+        read.addCallbacks(self._done, self._failed, (blocks,), {}, (blocks,), {})
         read.addErrback(self._broken)
         return True
 
@@ -187,20 +204,23 @@ class Serving:
         self._passed_over = 0
         return first
 
-    def _done(self, data: bytes | None, hash: Hash, size: int) -> None:
-        if self._closed or self._reading.pop(hash, None) is None:
+    def _done(self, found: Sequence[bytes | None], blocks: Sequence[tuple[Hash, int]]) -> None:
+        if self._closed:
             return
-        self._reading_size -= size
-        if data is None or len(data) != size:
-            self._gone(hash)
-        else:
-            self.sent += size
-            self._runs.extend(encode_pieces(hash, data))
+        for (hash, size), data in zip(blocks, found, strict=True):
+            if self._reading.pop(hash, None) is None:
+                continue  # cancelled
+            self._reading_size -= size
+            if data is None or len(data) != size:
+                self._gone(hash)
+            else:
+                self.sent += size
+                self._runs.extend(encode_pieces(hash, data))
         self.pump()
 
-    def _failed(self, failure: Failure, hash: Hash) -> None:
-        self._log.debug("a block cannot be read: {reason}", reason=failure.value)
-        self._done(None, hash, self._reading.get(hash, 0))
+    def _failed(self, failure: Failure, blocks: Sequence[tuple[Hash, int]]) -> None:
+        self._log.debug("blocks cannot be read: {reason}", reason=failure.value)
+        self._done([None] * len(blocks), blocks)
 
     def _broken(self, failure: Failure) -> None:
         self._log.failure("a block cannot be sent", failure)

@@ -221,9 +221,9 @@ class MemoryBox:
         """See L{flocknode.exchange.interfaces.SharedBox}."""
         return self._contents.sources(content)
 
-    def read(self, hash: Hash) -> Deferred[bytes | None]:
+    def read_many(self, hashes: Sequence[Hash]) -> Deferred[list[bytes | None]]:
         """See L{flocknode.exchange.interfaces.SharedBox}."""
-        return self._result(lambda: self._contents.block(hash))
+        return self._result(lambda: [self._contents.block(hash) for hash in hashes])
 
     def write(self, blocks: Sequence[tuple[Hash, bytes]]) -> Deferred[list[bool]]:
         """See L{flocknode.exchange.interfaces.SharedBox}."""

@@ -6,6 +6,7 @@ Tests of several exchanges over virtual links.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
@@ -188,16 +189,16 @@ class Spreading(SynchronousTestCase):
         party = Party(4)
         size = 6 * MIB
         party.boxes[0].put(b"a", some_bytes(size))
-        source, read = party.members[0].id, party.boxes[0].read
+        source, read = party.members[0].id, party.boxes[0].read_many
         given: set[Hash] = set()
 
-        def once(hash: Hash) -> Deferred[bytes | None]:
-            if hash in given:
-                return Deferred()  # as if it were on its way for ever
-            given.add(hash)
-            return read(hash)
+        def once(hashes: Sequence[Hash]) -> Deferred[list[bytes | None]]:
+            if not given.isdisjoint(hashes):
+                return Deferred()  # as if they were on their way for ever
+            given.update(hashes)
+            return read(hashes)
 
-        self.patch(party.boxes[0], "read", once)
+        self.patch(party.boxes[0], "read_many", once)
         party.network.start_round()
         party.network.run_until(lambda: len(given) == 1 + size // 131_072, 60)
         party.network.run(0.3)
@@ -214,12 +215,14 @@ class Enduring(SynchronousTestCase):
         party = Party(3)
         for box in party.boxes[:2]:
             box.put(b"a", some_bytes(2 * MIB), 5)
-        read = party.boxes[0].read
+        read = party.boxes[0].read_many
 
-        def rot(hash: Hash) -> Deferred[bytes | None]:
-            return read(hash).addCallback(lambda data: data and data[:-1] + b"!")
+        def rot(hashes: Sequence[Hash]) -> Deferred[list[bytes | None]]:
+            return read(hashes).addCallback(
+                lambda found: [data and data[:-1] + b"!" for data in found]
+            )
 
-        self.patch(party.boxes[0], "read", rot)
+        self.patch(party.boxes[0], "read_many", rot)
         party.settle()
         self.assertTrue(party.boxes[2].files()[b"a"][1] == some_bytes(2 * MIB))
         self.assertGreater(party.members[2].exchange.status().bad, 0)
@@ -228,7 +231,9 @@ class Enduring(SynchronousTestCase):
         party = Party(3)
         for box in party.boxes[:2]:
             box.put(b"a", some_bytes(2 * MIB), 5)
-        self.patch(party.boxes[0], "read", lambda hash: succeed(None))
+        self.patch(
+            party.boxes[0], "read_many", lambda hashes: succeed([None] * len(hashes))
+        )
         taken = party.settle()
         self.assertLess(taken, 4)
 
@@ -236,7 +241,7 @@ class Enduring(SynchronousTestCase):
         party = Party(3)
         for box in party.boxes[:2]:
             box.put(b"a", some_bytes(2 * MIB), 5)
-        self.patch(party.boxes[0], "read", lambda hash: Deferred())
+        self.patch(party.boxes[0], "read_many", lambda hashes: Deferred())
         taken = party.settle()
         self.assertLess(taken, 12)
 
@@ -273,7 +278,7 @@ class Enduring(SynchronousTestCase):
         party = Party(3)
         first, _second, third = party.members
         party.network.cut(first.id, third.id)
-        self.patch(party.boxes[0], "read", lambda hash: Deferred())
+        self.patch(party.boxes[0], "read_many", lambda hashes: Deferred())
         party.boxes[0].put(b"a", some_bytes(1_000))
         party.network.start_round()
         party.network.run(1)

@@ -6,8 +6,9 @@ Tests for L{flocknode.exchange.serving} and L{flocknode.exchange.outbox}.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -56,8 +57,12 @@ class ServingCase(SynchronousTestCase):
             self.given,
         )
 
-    def read(self, box: bytes, hash: Hash) -> Deferred[bytes | None]:
-        """A block that is the number of its hash, repeated."""
+    def read(self, box: bytes, hashes: Sequence[Hash]) -> Deferred[list[bytes | None]]:
+        """Blocks that are the number of their hash, repeated."""
+        return gatherResults([self.read_one(box, hash) for hash in hashes])
+
+    def read_one(self, box: bytes, hash: Hash) -> Deferred[bytes | None]:
+        """The same for one."""
         number = int.from_bytes(hash, "big")
         self.reads.append((box, number))
         if self.slow is not None:
@@ -103,7 +108,9 @@ class Order(ServingCase):
         self.serving.want(SECOND, wants(*range(100, 120)))
         served = self.all_served()
         turns = [number >= 100 for number in served[10:30]]
-        self.assertEqual(turns, [turns[0], not turns[0]] * 10)
+        # Two blocks of this size are a turn.
+        self.assertEqual([turns[0], *turns[2::4], *turns[3::4]], [turns[0]] + 10 * [not turns[0]])
+        self.assertEqual(turns[::4] + turns[1::4], 10 * [turns[0]])
 
     def test_what_others_were_not_given_goes_first(self) -> None:
         for number in range(5):
@@ -161,8 +168,23 @@ class Bounds(ServingCase):
         self.slow = {}
         self.serving.want(BOX, [(name(number), 100) for number in range(100)])
         self.assertEqual(len(self.reads), MOST_READS)
-        self.slow[0].callback(bytes(100))
-        self.assertEqual(len(self.reads), MOST_READS + 1)
+        for number in range(32):
+            self.slow[number].callback(bytes(100))
+        self.assertEqual(len(self.reads), MOST_READS + 32)
+
+    def test_many_small_blocks_are_read_in_one_go_and_large_ones_alone(self) -> None:
+        self.slow = {}
+        calls: list[int] = []
+        whole = self.read
+
+        def read(box: bytes, hashes: Sequence[Hash]) -> Deferred[list[bytes | None]]:
+            calls.append(len(hashes))
+            return whole(box, hashes)
+
+        self.patch(self, "read", read)
+        self.another().want(BOX, [(name(number), 131_072) for number in range(2)])
+        self.another().want(BOX, [(name(number), 4_096) for number in range(50)])
+        self.assertEqual(calls, [1, 1, 32, 18])
 
     def test_a_block_longer_than_the_queue_goes_bit_by_bit(self) -> None:
         size = 2 * LIMITS[BULK]

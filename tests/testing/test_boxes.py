@@ -71,7 +71,7 @@ class BoxCase(SynchronousTestCase):
         while needs := self.box.needs():
             blocks = []
             for need in needs:
-                data = self.successResultOf(self.other.read(need.hash))
+                data = self.successResultOf(self.other.read_many([need.hash]))[0]
                 assert data is not None
                 blocks.append((need.hash, data))
             written = self.box.write(blocks)
@@ -150,7 +150,7 @@ class Exchanging(BoxCase):
         self.join()
         self.assertEqual([need.listing for need in self.box.needs()], [True])
         (need,) = self.box.needs()
-        data = self.successResultOf(self.other.read(need.hash))
+        data = self.successResultOf(self.other.read_many([need.hash]))[0]
         assert data is not None
         self.box.write([(need.hash, data)])
         self.assertEqual([need.listing for need in self.box.needs()], [False] * 3)
@@ -170,7 +170,7 @@ class Exchanging(BoxCase):
         self.join()
         hash = block_hash(b"content")
         self.assertEqual(self.successResultOf(self.box.write([(hash, b"c0ntent")])), [False])
-        self.assertIsNone(self.successResultOf(self.box.read(hash)))
+        self.assertEqual(self.successResultOf(self.box.read_many([hash])), [None])
 
     def test_what_was_superseded_is_not_needed_any_more(self) -> None:
         self.other.put(b"a", b"old")
@@ -246,7 +246,7 @@ class Lives(BoxCase):
 
     def test_a_broken_box_fails(self) -> None:
         self.box.broken = True
-        failing: list[Deferred[object]] = [self.box.read(block_hash(b"")), self.box.write([])]  # type: ignore[list-item]
+        failing: list[Deferred[object]] = [self.box.read_many([]), self.box.write([])]  # type: ignore[list-item]
         for result in failing:
             self.failureResultOf(result, BoxError)
 
@@ -254,7 +254,7 @@ class Lives(BoxCase):
         clock = Clock()
         box = MemoryBox(later=lambda call: clock.callLater(1, call))
         box.put(b"a", b"content")
-        read = box.read(block_hash(b"content"))
+        read = box.read_many([block_hash(b"content")])
         self.assertNoResult(read)
         clock.advance(1)
-        self.assertEqual(self.successResultOf(read), b"content")
+        self.assertEqual(self.successResultOf(read), [b"content"])
