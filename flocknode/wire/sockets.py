@@ -24,6 +24,7 @@ from flocknode.flock.interfaces import MemberId
 from flocknode.flock.messages import FRAME_SUBSCRIPTION, HEARTBEAT_SUBSCRIPTIONS, frame_topic
 from flocknode.wire.connection import Context, FairConnection
 from flocknode.wire.curve import Keys, ZapHandler
+from flocknode.wire.endings import Endings
 from flocknode.wire.locks import PathLock
 from flocknode.wire.peers import Peer
 
@@ -87,7 +88,10 @@ class Publisher(FairConnection):
 
     def __init__(self, factory: Context, keys: Keys) -> None:
         super().__init__(factory)
+        # Frames that may wait, and whether all queues know that.
         self._frames = LEAST_QUEUE
+        self._resized = True
+        self._endings = Endings(factory.context, self.socket, factory.reactor.seconds)
         self.socket.affinity = 1
         self.socket.sndbuf = SEND_BUFFER
         self.socket.maxmsgsize = MAX_MESSAGE
@@ -111,24 +115,46 @@ class Publisher(FairConnection):
         bound: bytes = self.socket.getsockopt(zmq.LAST_ENDPOINT)
         return bound.rstrip(b"\0").decode("utf-8", "replace")
 
+    def shutdown(self) -> None:
+        """Close."""
+        self._endings.close()
+        super().shutdown()
+
     def set_frame_queue(self, frames: int) -> None:
         """See L{flocknode.flock.interfaces.Transport.frame_queue}."""
         self._frames = max(frames, LEAST_QUEUE)
-        self.socket.setsockopt(zmq.SNDHWM, self._frames)
+        self._resized = False
+        self._resize()
+
+    def _resize(self) -> bool:
+        """
+        Make all queues as long as they should be, if that is safe now.
+
+        @return: whether it is.
+        """
+        calm = self._endings.calm()
+        if calm and not self._resized:
+            self._resized = True
+            self.socket.setsockopt(zmq.SNDHWM, self._frames)
+        return calm
 
     def heartbeat(self, message: bytes) -> None:
         """
-        To all.  A queue that is full of frames has room for it all the same;
-        who takes not even that misses it, and nobody else.
+        To all.  A queue that is full of frames has room for it all the same
+        (but in the second after some connection has ended); who takes not even
+        that misses it, and nobody else.
         """
+        calm = self._resize()
         if self.frame(message):
             return
-        self.socket.setsockopt(zmq.SNDHWM, self._frames + HEARTBEAT_ROOM)
+        if calm:
+            self.socket.setsockopt(zmq.SNDHWM, self._frames + HEARTBEAT_ROOM)
         self.socket.setsockopt(zmq.XPUB_NODROP, 0)
         with contextlib.suppress(zmq.Again):
             self.send(message)
         self.socket.setsockopt(zmq.XPUB_NODROP, 1)
-        self.socket.setsockopt(zmq.SNDHWM, self._frames)
+        if calm:
+            self.socket.setsockopt(zmq.SNDHWM, self._frames)
 
     def frame(self, message: bytes) -> bool:
         """
@@ -145,7 +171,8 @@ class Publisher(FairConnection):
         A subscription, so perhaps a new connection.  Its queue has the length
         that was set when the endpoint was bound; give it today's.
         """
-        self.socket.setsockopt(zmq.SNDHWM, self._frames)
+        self._resized = False
+        self._resize()
 
 
 class Subscriber(FairConnection):
