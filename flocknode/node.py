@@ -238,6 +238,10 @@ class Node(MultiService):
                 needed=box.status.needed,
             )
 
+    def digest(self, member: MemberId, digest: bytes) -> None:
+        """What a member shows of its boxes."""
+        self._exchange.digest(member, digest)
+
     def received(self, member: MemberId, data: bytes) -> None:
         """Bytes of a member's records."""
         self._exchange.received(member, data)

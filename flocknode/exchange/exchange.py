@@ -26,6 +26,7 @@ from flocknode.exchange.backlog import Backlog
 from flocknode.exchange.clock import RoundClock
 from flocknode.exchange.fetching import Fetching
 from flocknode.exchange.interfaces import Links, SharedBox
+from flocknode.exchange.levels import Levels
 from flocknode.exchange.members import Members
 from flocknode.exchange.offers import Offers
 from flocknode.exchange.peer import Peer
@@ -69,6 +70,7 @@ class Exchange:
         self._clock = RoundClock(now)
         self._offers = Offers(offer, now)
         self._backlog = Backlog()
+        self._levels = Levels()
         self._boxes: dict[bytes, Sharing] = {}
         self._members = Members()
         self._fetching = Fetching(self._boxes, self._members, now, self._turn)
@@ -141,6 +143,13 @@ class Exchange:
             with self._turn():
                 peer.received(data)
 
+    def digest(self, member: bytes, digest: bytes) -> None:
+        """What a member shows of its boxes, outside rounds."""
+        if self._members.get(member) is None:
+            return
+        with self._turn(stale=True):
+            self._levels.show(member, digest)
+
     def reset(self, member: bytes) -> None:
         """Bytes are missing in it; what follows begins a record."""
         peer = self._members.get(member)
@@ -173,6 +182,7 @@ class Exchange:
         with self._turn(stale=True):
             self._clock.stop()
             self._backlog.round_stopped(self._lacking(), self._missing())
+            self._levels.forget_all()
 
     # What a box says, see flocknode.box.values.BoxListener
 
@@ -281,11 +291,16 @@ class Exchange:
 
     def _refresh(self) -> None:
         self._stale = False
+        lacking, missing = self._lacking(), self._missing()
+        if not missing and not self._clock.running:
+            for member, size in lacking.items():
+                if not size:
+                    self._levels.level(member)
         digest = sum(int.from_bytes(each.box.digest, "big") for each in self._boxes.values())
         self._offers.update(
             {id: sharing.box.new_total for id, sharing in self._boxes.items()},
-            self._backlog.most(self._lacking()),
-            self._missing(),
+            self._backlog.most(lacking),
+            missing,
             (digest % (1 << 8 * _DIGEST_SIZE)).to_bytes(_DIGEST_SIZE, "big"),
         )
 
@@ -295,7 +310,8 @@ class Exchange:
     def _lacking(self) -> dict[bytes, int]:
         """
         What each member lacks, in bytes: content and index.  New changes, and
-        hence an index with new changes in it, are not counted here.
+        hence an index with new changes in it, are not counted here.  Whoever
+        lacks nothing and has changed without a round is to be heard again.
         """
         lacking = {}
         for peer in self._members:
@@ -306,11 +322,14 @@ class Exchange:
                     if sharing.counted == sharing.box.new_total:
                         size = max(size, min(COST * peer.behind(id), _MOST_INDEX))
                     total += size
+            if not total and self._levels.differs(peer.member):
+                total = COST
             lacking[peer.member] = total
         return lacking
 
     def _close(self, member: bytes) -> None:
         self._backlog.forget(member)
+        self._levels.forget(member)
         peer = self._members.remove(member)
         if peer is None:
             return

@@ -45,6 +45,7 @@ class Conductor:
 
     @ivar round: the one it takes part in, called or running.
     @ivar agenda: what is due besides what members show.
+    @ivar finished_at: the stop slot of the last round.
     @ivar rounds: finished since the start; C{unfinished} of these ended with
         something left over.
     """
@@ -76,10 +77,10 @@ class Conductor:
         self._slot = 0
         self._own: dict[int, Snapshot] = {}
         self._counted = 0
-        # Round id and stop slot of the last round; the round id that the
-        # observer was told; since when something was announced.
+        self.finished_at = 0
+        # The id of the last round, and that which the observer was told; since
+        # when something was announced.
         self._finished = 0
-        self._finished_at = 0
         self._told = 0
         self._announced = math.inf
 
@@ -228,7 +229,7 @@ class Conductor:
                 self._observer.round_stopped(self._told)
         self._own.clear()
         self._slot = slot
-        self._finished = self._finished_at = 0
+        self._finished = self.finished_at = 0
         self.agenda.earliest = slot + 1
 
     def leader(self) -> MemberId | None:
@@ -248,7 +249,7 @@ class Conductor:
 
     def _announce(self, own: Snapshot, now: float) -> None:
         """Show whether anything is outstanding; it delays nothing."""
-        if self._machine.state == Status.ENDED and own.slot <= self._finished_at:
+        if self._machine.state == Status.ENDED and own.slot <= self.finished_at:
             return
         leads = self._leads(own)
         if not leads:
@@ -366,7 +367,7 @@ class Conductor:
         self._shaper.halt()
         self._feed(Input.STOP)
         self._finished = current.id
-        self._finished_at = current.stop_slot
+        self.finished_at = current.stop_slot
         self.agenda.earliest = current.stop_slot
         self.round = None
         if not current.started:

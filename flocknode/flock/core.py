@@ -319,6 +319,7 @@ class Flock:
     def _boundary(self, now: float) -> None:
         slot = self._time.slot(now)
         before = self._membership.current
+        self._tell_digests()
         if self._conductor.round is None:
             lowest = self._members.get(before.heard[0])
             self._time.correct(None if lowest is None else lowest.estimate, SLOT)
@@ -340,6 +341,21 @@ class Flock:
         if limit != self._queue_limit:
             self._queue_limit = limit
             self._transport.frame_queue(limit)
+
+    def _tell_digests(self) -> None:
+        """What counts is what members show when they had a slot to calm down after a round."""
+        for member in self._members.values():
+            trailer = member.trailer
+            if self._conductor.round is not None:
+                member.digest = None
+            elif (
+                member.alive
+                and trailer is not None
+                and trailer.slot > self._conductor.finished_at
+                and trailer.digest != member.digest
+            ):
+                member.digest = trailer.digest
+                self._observer.digest(member.id, trailer.digest)
 
     def _look(self, now: float) -> Snapshot:
         members, counted = self._membership.current, self._conductor.counted

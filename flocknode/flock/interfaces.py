@@ -87,6 +87,14 @@ class Observer(Protocol):
     def round_stopped(self, round_id: int) -> None:
         """The flock is idle again."""
 
+    def digest(self, member: MemberId, digest: bytes) -> None:
+        """
+        Told once after each round, and whenever it changes outside rounds.
+
+        @param digest: 16 bytes of the state of all its boxes, as it shows;
+            zero: it does not say.
+        """
+
     def received(self, member: MemberId, data: bytes) -> None:
         """The next bytes of that member's stream of records."""
 

@@ -52,6 +52,7 @@ class Member:
     @ivar heard: when, monotonic seconds.
     @ivar alive: as the observer was told.
     @ivar status: its latest code; C{trailer} its latest trailer.
+    @ivar digest: as the observer was told since the last round.
     @ivar shown: its snapshots by slot.
     @ivar arrived: frames by the sender's slot.
     @ivar in_round: the round it shows, 0 if none; C{since} the slot in which it
@@ -73,6 +74,7 @@ class Member:
     since: int = 0
     without_frames: int = 0
     count: int = 0
+    digest: bytes | None = None
     _heartbeats: int = 0
     _listed: dict[MemberId, int] = attrs.field(factory=dict)
 
@@ -114,7 +116,7 @@ class Member:
         """It fell silent: nothing it showed counts any more."""
         self.alive = False
         self.heard = -math.inf
-        self.trailer = None
+        self.trailer = self.digest = None
         self.status = self.count = self.in_round = self.without_frames = 0
         self.shown.clear()
         self.arrived.clear()

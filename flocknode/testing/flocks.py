@@ -121,6 +121,9 @@ class VirtualMember:
     def round_stopped(self, round_id: int) -> None:
         self._later("round_stopped", round_id)
 
+    def digest(self, member: MemberId, digest: bytes) -> None:
+        self._later("digest", member, digest)
+
     def received(self, member: MemberId, data: bytes) -> None:
         self._later("received", member, data)
 

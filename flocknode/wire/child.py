@@ -24,6 +24,7 @@ from flocknode.flock.interfaces import FlockState, MemberId, Observer, Priority
 from flocknode.wire.messages import (
     Alive,
     Consumed,
+    Digest,
     Lost,
     Offer,
     Ready,
@@ -183,6 +184,8 @@ class WireProcess(Service):
         elif isinstance(message, Lost):
             self._alive.discard(MemberId(message.member))
             self._observe(self._observer.lost, MemberId(message.member))
+        elif isinstance(message, Digest):
+            self._observe(self._observer.digest, MemberId(message.member), message.digest)
         elif isinstance(message, RoundStarted):
             self._round = message.round_id
             self._counted = self._base + message.counted

@@ -112,6 +112,13 @@ class Reset(msgspec.Struct, frozen=True, array_like=True, tag=22):
     member: Id
 
 
+class Digest(msgspec.Struct, frozen=True, array_like=True, tag=25):
+    """See L{flocknode.flock.interfaces.Observer.digest}."""
+
+    member: Id
+    digest: Id
+
+
 class Consumed(msgspec.Struct, frozen=True, array_like=True, tag=23):
     """(member, priority, bytes) of each queue that moved in the last tick."""
 
@@ -149,4 +156,6 @@ class Data(NamedTuple):
 
 
 ToWire = Start | Offer | Stop
-ToNode = Ready | Fault | Alive | Lost | RoundStarted | RoundStopped | Reset | Consumed | State
+ToNode = (
+    Ready | Fault | Alive | Lost | RoundStarted | RoundStopped | Reset | Digest | Consumed | State
+)

@@ -20,6 +20,7 @@ from flocknode.flock.interfaces import FlockState, MemberId, Priority
 from flocknode.wire.messages import (
     Alive,
     Consumed,
+    Digest,
     Lost,
     Reset,
     RoundStarted,
@@ -77,6 +78,9 @@ class Teller:
 
     def round_stopped(self, round_id: int) -> None:
         self._tell(RoundStopped(round_id))
+
+    def digest(self, member: MemberId, digest: bytes) -> None:
+        self._tell(Digest(member, digest))
 
     def state(self, state: FlockState) -> None:
         # Only the newest one is of use: not worth a place in a queue.

@@ -119,6 +119,48 @@ class ExchangeCase(SynchronousTestCase):
         return [hash for want in found for hash, _size in want.blocks]
 
 
+class Digests(ExchangeCase):
+    """A member that was level and shows something else."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.meet()
+        self.start_round()
+        self.exchange.round_stopped(1)
+        self.exchange.digest(MEMBER, b"1" * 16)
+        self.wait(0.5)
+
+    def backlog(self) -> int:
+        """As it was offered last."""
+        return self.offers[-1][1]
+
+    def test_it_is_a_reason_for_a_round(self) -> None:
+        self.assertEqual(self.backlog(), 0)
+        self.exchange.digest(MEMBER, b"2" * 16)
+        self.wait(0.5)
+        self.assertEqual(self.backlog(), COST)
+
+    def test_for_one_round(self) -> None:
+        self.exchange.digest(MEMBER, b"2" * 16)
+        self.start_round()
+        self.exchange.round_stopped(1)
+        self.exchange.digest(MEMBER, b"2" * 16)
+        self.wait(0.5)
+        self.assertEqual(self.backlog(), 0)
+
+    def test_what_it_shows_while_it_lacks_something_is_not_what_it_shows_when_level(self) -> None:
+        self.box.put(b"a", b"x" * 1_000)
+        self.start_round(self.box.new_total)
+        self.exchange.round_stopped(1)
+        self.wait(0.5)
+        self.exchange.digest(MEMBER, b"2" * 16)
+        self.wait(0.5)
+        self.assertEqual(self.backlog(), CHANGE)
+        self.exchange.digest(MEMBER, b"3" * 16)
+        self.wait(0.5)
+        self.assertEqual(self.backlog(), CHANGE)
+
+
 class Greeting(ExchangeCase):
     """Hellos."""
 

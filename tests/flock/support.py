@@ -54,6 +54,7 @@ class Node:
         self.me = me
         self.peers = tuple(p for p in peers if p != me)
         self.network = network
+        self.digests: list[tuple[MemberId, bytes]] = []
         self.told: list[tuple[object, ...]] = []
         self.transitions: list[tuple[int, int, int]] = []
         self.has: dict[int, float] = {}
@@ -131,6 +132,9 @@ class Node:
     def round_stopped(self, round_id: int) -> None:
         self.told.append(("round_stopped", round_id))
         self.stops[round_id] = self.network.clock.seconds()
+
+    def digest(self, member: MemberId, digest: bytes) -> None:
+        self.digests.append((member, digest))
 
     def received(self, member: MemberId, data: bytes) -> None:
         stream = self.streams[member]

@@ -238,6 +238,39 @@ class ShownTests(SynchronousTestCase):
         world.network.run(1.0)
         self.assertEqual(self.trailers(IDS[1])[-1].digest, b"d" * 16)
 
+    def test_digests_are_told_once_after_a_round_and_when_they_change(self) -> None:
+        world = World(2, network=self.network)
+        world.settle()
+        world.network.run(3.0)
+        node, other = world.nodes
+        node.digests.clear()
+        node.change(1, 20_000)
+        world.network.run(1.0)
+        world.settle()
+        world.network.run(3.0)
+        self.assertEqual(node.digests, [(other.me, bytes(16))])
+        other.flock.offer(0, 0, 0, b"d" * 16)
+        world.network.run(3.0)
+        self.assertEqual(node.digests[1:], [(other.me, b"d" * 16)])
+
+    def test_who_withholds_its_news_shows_no_digest(self) -> None:
+        world = World(3, network=self.network, return_wait=(20.0, 20.0))
+        world.settle()
+        self.network.run(30.0)
+        node = world.nodes[2]
+        node.flock.offer(0, 0, 0, b"d" * 16)
+        self.network.run(1.0)
+        self.assertEqual(self.trailers(node.me)[-1].digest, b"d" * 16)
+        self.network.partition(world.ids[:2], world.ids[2:])
+        self.network.run(5.0)
+        self.network.heal()
+        self.network.run(6.0)  # the round of return
+        node.flock.offer(0, 0, 0, b"d" * 16)
+        self.network.run(1.0)
+        self.assertEqual(self.trailers(node.me)[-1].digest, bytes(16))
+        self.network.run(20.0)
+        self.assertEqual(self.trailers(node.me)[-1].digest, b"d" * 16)
+
     def test_one_who_leaves_is_gone_at_once_and_comes_back_like_a_stranger(self) -> None:
         world = World(3, network=self.network)
         world.settle()

@@ -89,6 +89,9 @@ class Witness:
     def round_stopped(self, round_id: int) -> None:
         self.events.append(("round stopped", round_id))
 
+    def digest(self, member: MemberId, digest: bytes) -> None:
+        self.events.append(("digest", member, digest))
+
     def received(self, member: MemberId, data: bytes) -> None:
         self.size += len(data)
         self.streams.setdefault(member, bytearray()).extend(data)
