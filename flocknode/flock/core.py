@@ -19,6 +19,7 @@ What its host (the wire process, or a test) does:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from twisted.logger import Logger
@@ -40,6 +41,7 @@ from flocknode.flock.interfaces import (
 from flocknode.flock.link import Outgoing
 from flocknode.flock.members import SILENCE, Member, Membership
 from flocknode.flock.messages import parse_frame
+from flocknode.flock.pace import Pace
 from flocknode.flock.pulse import Pulse
 from flocknode.flock.rate import UNMEASURED, Steps, delivered_step, queue_limit, uplink_step
 from flocknode.flock.rounds import JOIN_SLOTS
@@ -117,6 +119,7 @@ class Flock:
             trace=trace,
         )
         self._pulse = Pulse(settings, self._uplink, random, now)
+        self._pace: Pace | None = None
         self._snapshot = self._look(now)
         self._stepped = -math.inf
         self._queue_limit = 0
@@ -331,16 +334,34 @@ class Flock:
             elif len(before.members) == 1:
                 self._pulse.formed(now)
         self._snapshot = self._look(now)
-        if after.members[0] == self._me:
-            trailers = (self._members[m].trailer for m in after.members[1:])
-            uplinks = [trailer.uplink for trailer in trailers if trailer is not None]
-            self._steps.decide(self._slot + 2, min([self._uplink, *uplinks]))
+        self._lead(after.members, now)
         self._steps.forget_before(self._slot - JOIN_SLOTS)
         self._conductor.boundary(self._snapshot, self._membership.appeared, now)
         limit = queue_limit(self._steps.at(self._slot))
         if limit != self._queue_limit:
             self._queue_limit = limit
             self._transport.frame_queue(limit)
+
+    def _lead(self, members: Sequence[MemberId], now: float) -> None:
+        """If this node leads, it decides about the rate."""
+        if members[0] != self._me:
+            self._pace = None
+            return
+        trailers = [self._members[m].trailer for m in members[1:]]
+        shown = [trailer for trailer in trailers if trailer is not None]
+        ceiling = min([self._uplink, *(trailer.uplink for trailer in shown)])
+        if self._pace is None:
+            step = self._steps.at(self._slot + 1)
+            self._pace = Pace(step, calm=step < ceiling)
+        for trailer in shown:
+            self._pace.report(trailer.slot - 1, trailer.delivered)
+        current = self._conductor.round
+        if current is not None:
+            self._pace.report(self._slot - 2, self._delivered_in(self._slot - 2))
+        step = self._pace.boundary(
+            self._slot, current is not None and self._slot > current.start_slot, ceiling
+        )
+        self._steps.decide(self._slot + 2, step)
 
     def _tell_digests(self) -> None:
         """What counts is what members show when they had a slot to calm down after a round."""
@@ -375,18 +396,23 @@ class Flock:
         self._transport.heartbeat(message)
 
     def _delivered(self, now: float) -> int:
-        """The step that all incoming links delivered in the last slot that counts."""
+        """The step that all incoming links delivered in the last slot, if its frames are here."""
+        if now < self._time.boundary(self._slot) + ARRIVING:
+            return UNMEASURED
+        return self._delivered_in(self._slot - 1)
+
+    def _delivered_in(self, slot: int) -> int:
         current = self._conductor.round
-        early = now < self._time.boundary(self._slot) + ARRIVING
-        slot = self._slot - 1 - early
         if current is None or slot < current.start_slot:
             return UNMEASURED
         step = self._steps.at(slot)
-        steps = [
-            delivered_step(step, self._members[m].arrived.get(slot, 0))
+        arrived = [
+            self._members[m].arrived.get(slot, 0)
             for m in current.members
             if self._members[m].since + JOIN_SLOTS <= slot
         ]
+        # Nothing at all comes from one who is gone, not from one who is slow.
+        steps = [delivered_step(step, frames) for frames in arrived if frames]
         return min(steps, default=UNMEASURED)
 
     def _report(self, now: float) -> None:

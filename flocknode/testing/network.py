@@ -189,6 +189,7 @@ class VirtualNetwork:
     @ivar clock: virtual time.
     @ivar hosts: by member id.
     @ivar trace: everything handed to the transport, in order.
+    @ivar narrow: bandwidth of single links, (sender, receiver) to bytes a second.
     @ivar latency: and C{loss}, C{bandwidth} (bytes per second and link, may be
         infinite), C{lateness} (seconds by which the n-th wake-up of a member is
         late): may be replaced at any time.
@@ -209,6 +210,7 @@ class VirtualNetwork:
         self.latency = latency
         self.loss = loss
         self.bandwidth = bandwidth
+        self.narrow: dict[tuple[MemberId, MemberId], float] = {}
         self.lateness = lateness
         self._links: dict[tuple[MemberId, MemberId], _Link] = {}
         self._groups: tuple[frozenset[MemberId], ...] = ()
@@ -301,7 +303,8 @@ class VirtualNetwork:
         link = self._link(sender.me, receiver.me)
         number = link.number
         link.number += 1
-        link.free_at = max(self.clock.seconds(), link.free_at) + len(message) / self.bandwidth
+        bandwidth = self.narrow.get((sender.me, receiver.me), self.bandwidth)
+        link.free_at = max(self.clock.seconds(), link.free_at) + len(message) / bandwidth
         apart = self._groups and not any(
             sender.me in group and receiver.me in group for group in self._groups
         )
