@@ -124,7 +124,7 @@ class Node(MultiService):
         for box in self.boxes:
             self._exchange.add(box)
             box.setServiceParent(self)
-        ticker = TimerService(TICK, self._exchange.tick)
+        ticker = TimerService(TICK, self._tick)
         ticker.clock = reactor
         ticker.setServiceParent(self)
         commands = {
@@ -162,6 +162,13 @@ class Node(MultiService):
 
         stopped: Deferred[None] = super().stopService()
         return stopped.addBoth(unlock)
+
+    def _tick(self) -> None:
+        try:
+            self._exchange.tick()
+        except Exception:
+            # A timer service whose call fails once never calls again.
+            self._log.failure("the exchange failed")
 
     def status(self) -> NodeStatus:
         """What the node is doing now."""

@@ -397,7 +397,14 @@ class Box(Service):
 
     def _deliver(self, site: Site, sighting: Sighting) -> Deferred[None]:
         taken = self._ask(self._core.observe, site, sighting)
-        return taken.addErrback(self._failed)
+        return taken.addErrback(self._not_taken, sighting)
+
+    def _not_taken(self, failure: Failure, sighting: Sighting) -> None:
+        """The index failed: what was seen must be seen again."""
+        if failure.check(Stopped, Away) is None:
+            paths = {seen.path for seen in sighting.observations}
+            self._surveyor.look_later(AFTER_FAULT, paths)
+        self._failed(failure)
 
 
 def _measures(numbers: Snapshot) -> tuple[object, ...]:

@@ -37,6 +37,10 @@ SMALLEST_BLOCK = 128 * 1024
 LARGEST_BLOCK = 1024 * 1024
 """Bytes; a block with its record must fit between two rounds."""
 
+LARGEST_CONTENT = 1 << 40
+"""Bytes: the block list of larger content would be too long for a record
+(L{flocknode.exchange.records.LARGEST_BLOCK})."""
+
 _BLOCKS_BEFORE_DOUBLING = 2048
 """256 MiB / 128 KiB: past this many blocks the blocks are doubled."""
 

@@ -107,8 +107,14 @@ class Core:
             return None, str(error)
         self._site = site
         # A folder that was a box before, and an index that knows nothing.
-        engine.withheld = is_new and was_marked
-        engine.attach(site)
+        engine.withheld = engine.withheld or (is_new and was_marked)
+        try:
+            engine.attach(site)
+        except BaseException:
+            # It is tried again: nothing may stay open.
+            engine.detach()
+            self.close_site()
+            raise
         return site, ""
 
     def still_there(self) -> bool:

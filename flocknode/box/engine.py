@@ -35,8 +35,10 @@ from flocknode.errors import ProtocolError
 _ENTRY_SIZE = 32
 _HEAD_SIZE = 96
 _SUPERSEDED_SIZE = 24
+_CHECKPOINTS = 4096
 # Bytes of a record, about: of an entry without its path, of a head, of the id
-# of a superseded version.
+# of a superseded version; and totals of local changes that are remembered until
+# a round counts them.
 
 
 @attrs.frozen
@@ -171,6 +173,8 @@ class BoxEngine:
         total = self._changes.total
         if total and (not self._checkpoints or self._checkpoints[-1][0] != total):
             self._checkpoints.append((total, self.ledger.highest))
+            if len(self._checkpoints) > _CHECKPOINTS:
+                self._checkpoints.popleft()
 
     def counted(self, total: int) -> None:
         """Local changes up to this C{new_total} are in a round."""
@@ -232,9 +236,10 @@ class BoxEngine:
                 return entries, entries[-1].number
             self._changes.announced(row.path)
             size = heads[0].size if heads else 0
-            entries.append(
-                Entry(row.path, row.number, row.history, block_size_for(size), row.complete)
-            )
+            # What others would not take would keep them from all that follows.
+            entry = Entry(row.path, row.number, row.history, block_size_for(size), row.complete)
+            if _is_sound(entry):
+                entries.append(entry)
         return entries, self.ledger.highest
 
     def write(self, blocks: Sequence[tuple[Hash, bytes]]) -> list[bool]:
@@ -279,8 +284,9 @@ class BoxEngine:
             highest=0 if self.withheld else ledger.highest,
             new_total=self._changes.total,
             digest=totals.digest.to_bytes(16, "big"),
-            lacking=ledger.lacking(),
-            lacking_all=totals.lacking(None),
+            # Nobody lacks what is not announced.
+            lacking={} if self.withheld else ledger.lacking(),
+            lacking_all=0 if self.withheld else totals.lacking(None),
             stored={row.holder: (row.index_id, row.number) for row in holders},
             acknowledged={row.holder: row.acknowledged for row in holders},
             files=totals.files,

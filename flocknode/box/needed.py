@@ -34,9 +34,11 @@ class Needed:
         self._sources.update(events.sources)
         wanted = list(events.wanted.values())
         for need in wanted:
-            if need.hash not in self._needs:
-                self._contents[need.content] += 1
+            self._contents[need.content] += 1
+            known = self._needs.get(need.hash)
             self._needs[need.hash] = need
+            if known is not None:
+                self._leave(known.content)
         if listener is None:
             return
         if unwanted:
@@ -50,8 +52,11 @@ class Needed:
         need = self._needs.pop(hash, None)
         if need is None:
             return False
-        self._contents[need.content] -= 1
-        if not self._contents[need.content]:
-            del self._contents[need.content]
-            self._sources.pop(need.content, None)
+        self._leave(need.content)
         return True
+
+    def _leave(self, content: Hash) -> None:
+        self._contents[content] -= 1
+        if not self._contents[content]:
+            del self._contents[content]
+            self._sources.pop(content, None)

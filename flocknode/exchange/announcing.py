@@ -206,6 +206,7 @@ class Announcer:
         self._closed = False
         self._shown = shown
         self._left_out: int | None = None
+        self._repeated = 0
 
     @property
     def open(self) -> bool:
@@ -224,6 +225,7 @@ class Announcer:
     def repeat(self) -> None:
         """Announce what was left out because others had shown it."""
         if self._left_out is not None:
+            self._repeated = max(self._repeated, self._sent)
             self._sent = min(self._sent, self._left_out)
             self._spans.clear()
             self._unacked = 0
@@ -249,7 +251,8 @@ class Announcer:
         else:
             self._advance(stored)
             begun = self._spans[0].start if self._spans else self._sent
-            if begun > stored or self._sent < stored or self._is_lost(_GRACE):
+            behind = self._repeated <= self._sent < stored
+            if begun > stored or behind or self._is_lost(_GRACE):
                 self._restart(stored)
         self.pump()
 
@@ -323,6 +326,7 @@ class Announcer:
         """Go on after this number, whatever was sent."""
         self._index_id = self._box.index_id
         self._acked = self._sent = number
+        self._repeated = 0
         self._spans.clear()
         self._unacked = 0
 

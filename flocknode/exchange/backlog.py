@@ -1,30 +1,54 @@
 # Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
 """
-How much the members lack of what is here, and what is not worth a round.
+How much is lacking, and what is not worth a round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
+import attrs
+
 _FRUITLESS: Final = 3
-"""Rounds in which a member got nothing of what it lacks, until that is written
+"""Rounds that changed nothing of what a member lacks, until that is written
 off: a full disk or a name that its file system does not take must not keep the
 flock in rounds for ever."""
+
+_FIRST_PAUSE: Final = 60.0
+_LAST_PAUSE: Final = 3600.0
+"""Seconds for which it is written off; twice as long each time.  Nobody tells
+when the disk has room again, or a folder is back."""
+
+
+@attrs.define
+class _WrittenOff:
+    """
+    @ivar size: bytes; C{until}: then they count again; C{pause}: for how long
+        they did not.
+    """
+
+    size: int
+    until: float
+    pause: float
 
 
 class Backlog:
     """
-    The most that any member lacks, without what rounds do not help with.  What
-    was written off counts again once the member lacks less, or reappeared.
+    The most that anybody lacks, without what rounds do not help with.  What
+    was written off counts again once its owner lacks less, or reappeared, or
+    after a while.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
+        """
+        @param now: monotonic seconds.
+        """
+        self._now = now
         self._before: dict[bytes, int] = {}
         self._missing_before = 0
         self._fruitless: dict[bytes, int] = {}
-        self._written_off: dict[bytes, int] = {}
+        self._written_off: dict[bytes, _WrittenOff] = {}
 
     def forget(self, member: bytes) -> None:
         """It appeared, or left."""
@@ -38,11 +62,14 @@ class Backlog:
         """
         most = 0
         for member, size in lacking.items():
-            written_off = self._written_off.get(member, 0)
-            if size < written_off:
+            written_off = self._written_off.get(member)
+            if written_off is not None and size < written_off.size:
                 self.forget(member)
-                written_off = 0
-            most = max(most, size - written_off)
+                written_off = None
+            hidden = 0
+            if written_off is not None and self._now() < written_off.until:
+                hidden = written_off.size
+            most = max(most, size - hidden)
         return most
 
     def round_started(self, lacking: Mapping[bytes, int], missing: int) -> None:
@@ -62,5 +89,7 @@ class Backlog:
                 continue
             count = self._fruitless[member] = self._fruitless.get(member, 0) + 1
             if count >= _FRUITLESS:
-                self._written_off[member] = size
+                known = self._written_off.get(member)
+                pause = _FIRST_PAUSE if known is None else min(2 * known.pause, _LAST_PAUSE)
+                self._written_off[member] = _WrittenOff(size, self._now() + pause, pause)
         self._before = {}

@@ -45,6 +45,9 @@ _MOST_GIVEN: Final = 65_536
 
 _DIGEST_SIZE: Final = 16
 
+_SELF: Final = b""
+"""Stands for this node among the members."""
+
 
 class Exchange:
     """
@@ -69,7 +72,7 @@ class Exchange:
         self._random = random
         self._clock = RoundClock(now)
         self._offers = Offers(offer, now)
-        self._backlog = Backlog()
+        self._backlog = Backlog(now)
         self._levels = Levels()
         self._boxes: dict[bytes, Sharing] = {}
         self._members = Members()
@@ -175,13 +178,13 @@ class Exchange:
             self._forgive()
             for peer in self._members:
                 peer.greet()
-            self._backlog.round_started(self._lacking(), self._missing())
+            self._backlog.round_started(self._outstanding(), self._missing())
 
     def round_stopped(self, round_id: int) -> None:
         """Records do not flow any more."""
         with self._turn(stale=True):
             self._clock.stop()
-            self._backlog.round_stopped(self._lacking(), self._missing())
+            self._backlog.round_stopped(self._outstanding(), self._missing())
             self._levels.forget_all()
 
     # What a box says, see flocknode.box.values.BoxListener
@@ -291,7 +294,7 @@ class Exchange:
 
     def _refresh(self) -> None:
         self._stale = False
-        lacking, missing = self._lacking(), self._missing()
+        lacking, missing = self._outstanding(), self._missing()
         if not missing and not self._clock.running:
             for member, size in lacking.items():
                 if not size:
@@ -326,6 +329,17 @@ class Exchange:
                 total = COST
             lacking[peer.member] = total
         return lacking
+
+    def _outstanding(self) -> dict[bytes, int]:
+        """
+        The same, and what this node itself lacks and some member could send:
+        whoever holds it may have given up meanwhile.
+        """
+        outstanding = self._lacking()
+        swarms = [sharing.swarm for sharing in self._boxes.values()]
+        if outstanding:
+            outstanding[_SELF] = sum(swarm.missing for swarm in swarms if swarm.obtainable())
+        return outstanding
 
     def _close(self, member: bytes) -> None:
         self._backlog.forget(member)

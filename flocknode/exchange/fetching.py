@@ -194,7 +194,9 @@ class Fetching:
             peers = [peer for peer in self._members if peer.shares(box)]
             for arrival, right in zip(batch, good, strict=True):
                 if right:
-                    self.unwant(sharing, arrival.hash, sharing.swarm.remove(arrival.hash))
+                    # The box has said that it needs it no more; if it is still
+                    # here, it is needed once more, for another content.
+                    sharing.swarm.fail(arrival.hash)
                     for peer in peers:
                         if not arrival.holders & peer.bit:
                             peer.have(box, arrival.hash)

@@ -108,6 +108,8 @@ class Serving:
 
     def want(self, box: bytes, blocks: Iterable[tuple[bytes, int]]) -> None:
         """The member asked for these, (hash, bytes), behind what it asked for."""
+        if self._count >= MOST_WANTS:
+            return
         wants = self._wants.get(box)
         if wants is None:
             wants = self._wants[box] = {}
@@ -182,13 +184,17 @@ class Serving:
             and len(self._reading) < MOST_READS
         ):
             hash = self._choose(wants)
-            self._given[hash] += 1
             size = wants.pop(hash)
+            self._count -= 1
+            if hash in self._reading:
+                continue  # for another box
+            self._given[hash] += 1
             self._reading[hash] = size
             blocks.append((hash, size))
             total += size
-        self._count -= len(blocks)
         self._reading_size += total
+        if not blocks:
+            return True
         read = self._read(box, [hash for hash, _size in blocks])
         read.addCallbacks(self._done, self._failed, (blocks,), {}, (blocks,), {})
         read.addErrback(self._broken)

@@ -327,6 +327,12 @@ class Swarm:
                 if probes >= PROBES:
                     return
 
+    def obtainable(self) -> bool:
+        """Is anything missing that a member could send?"""
+        return bool(self._asked) or any(
+            self._clean(heap, member) for member, heap in self._heaps.items()
+        )
+
     def outstanding(self) -> list[tuple[Hash, int]]:
         """Blocks that were asked for, and the members that are to send them."""
         return [(hash, block.asked) for hash, block in self._asked.items()]
@@ -360,6 +366,8 @@ class Swarm:
             return
         holders = block.holders()
         if not holders:
+            # Behind those that were not tried since.
+            self._orphans.pop(block.need.hash, None)
             self._orphans[block.need.hash] = block
         members &= holders
         if not members:

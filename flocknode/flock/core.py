@@ -177,7 +177,8 @@ class Flock:
             self._restart(now)
         elif not agree:
             return
-        if member == self._conductor.leader():
+        near = abs(trailer.slot - self._slot) <= JOIN_SLOTS
+        if member == self._conductor.leader() and near:
             self._steps.decide(trailer.slot + 2, trailer.step)
         self._conductor.hear(sender, heartbeat, trailer, now)
 

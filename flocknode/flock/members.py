@@ -28,6 +28,8 @@ SILENCE: Final = 2.0
 """Seconds without a heartbeat until a member counts as gone."""
 APART: Final = 4
 """Slots of different member sets until the set is computed."""
+MOST_LISTED: Final = 512
+"""Ids that are remembered of what a member shows: twice as many as it can count."""
 REMEMBERED: Final = 6
 """Slots that snapshots and counts of frames are kept for."""
 
@@ -86,7 +88,10 @@ class Member:
         self.count = heartbeat.count
         self._heartbeats += 1
         for listed in heartbeat.ids:
+            self._listed.pop(listed, None)
             self._listed[listed] = self._heartbeats
+        while len(self._listed) > MOST_LISTED:
+            del self._listed[next(iter(self._listed))]
         if self.shown and trailer.slot < max(self.shown):
             # It stepped back to another flock time: slots have other numbers.
             self.shown.clear()

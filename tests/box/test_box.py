@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +18,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
+from flocknode.box import box as module
 from flocknode.box.box import Box, box_id
+from flocknode.box.index.draft import Draft
+from flocknode.box.index.ledger import Ledger
 from flocknode.box.index.rows import COST
 from flocknode.box.settings import BoxSettings
 from flocknode.box.values import Hash, Holder, Need
@@ -148,6 +152,28 @@ class BoxTestCase(TestCase):
                 return file.read()
         except FileNotFoundError:
             return None
+
+
+class Faults(BoxTestCase):
+    """The index fails for an instant."""
+
+    async def test_a_change_that_it_had_no_room_for_is_taken_in_later(self) -> None:
+        self.patch(module, "AFTER_FAULT", 0.1)
+        box = await self.made("one")
+        commit = Ledger.commit
+        failed: list[int] = []
+
+        def full(ledger: Ledger, draft: Draft, *more: Any) -> Any:
+            if not failed:
+                failed.append(1)
+                raise sqlite3.OperationalError("database or disk is full")
+            return commit(ledger, draft, *more)
+
+        self.patch(Ledger, "commit", full)
+        with open(os.path.join(self.base, "one", "file"), "wb") as file:
+            file.write(b"content")
+        while not failed or await alive(box) != {b"file"}:
+            await deferLater(reactor, 0.05)
 
 
 class BoxTests(BoxTestCase):

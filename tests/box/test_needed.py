@@ -40,6 +40,28 @@ class Listener:
         self.told.append(("sources", content, holders))
 
 
+class SharedBlocks(SynchronousTestCase):
+    """One block of two contents."""
+
+    def test_the_sources_of_the_other_content_stay_known(self) -> None:
+        needed = Needed()
+        shared, more = Hash(b"h" * 32), Hash(b"k" * 32)
+        one, other = Hash(b"x" * 32), Hash(b"y" * 32)
+        holders = frozenset([Holder(b"2")])
+        events = Events()
+        events.want([Need(shared, 1, one, 9)])
+        needed.apply(events, None, None)
+        events = Events()
+        events.unwant([shared])
+        events.want([Need(shared, 1, other, 9), Need(more, 1, other, 9)])
+        events.sources[other] = holders
+        needed.apply(events, None, None)
+        events = Events()
+        events.unwant([more])
+        needed.apply(events, None, None)
+        self.assertEqual(needed.sources(other), holders)
+
+
 class NeededTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.needed = Needed()

@@ -230,6 +230,33 @@ class Losing(AnnouncerCase):
         self.assertEqual(self.announcer.behind, 0)
 
 
+class Repeating(AnnouncerCase):
+    """What was left out, once its holder is lost."""
+
+    def told_all(self, to: int | None = None) -> list[bytes]:
+        """Paths that are announced until there is nothing left."""
+        paths = []
+        while told := self.told():
+            paths += [entry.path for index in told for entry in index.entries]
+            self.announcer.ack(self.box.index_id, to or told[-1].to)
+        return paths
+
+    def test_all_of_it_is_announced_though_a_hello_comes_meanwhile(self) -> None:
+        theirs = MemoryBox(random=random.Random(2))
+        for number in range(8000):
+            theirs.put(b"%d" % number * 10, b"%d" % number)
+        entries, to = self.successResultOf(theirs.entries_after(0, 10**8))
+        self.successResultOf(self.box.join(Holder(OTHER), theirs.index_id, 0, to, entries))
+        self.shown.add(entries)
+        self.greet()
+        self.assertEqual(self.told_all(), [])
+        # Now that one is lost; the link carries nothing until a round starts.
+        self.shown.clear()
+        self.announcer.repeat()
+        self.announcer.hello(self.box.index_id, self.box.highest)
+        self.assertEqual(len(set(self.told_all(self.box.highest))), 8000)
+
+
 class LeavingOut(AnnouncerCase):
     """What others have shown."""
 

@@ -97,7 +97,8 @@ class WritingOff(SynchronousTestCase):
     """L{Backlog}."""
 
     def setUp(self) -> None:
-        self.backlog = Backlog()
+        self.clock = Clock()
+        self.backlog = Backlog(self.clock.seconds)
 
     def round(self, before: dict[bytes, int], after: dict[bytes, int], missing: int = 0) -> None:
         """One round."""
@@ -114,6 +115,15 @@ class WritingOff(SynchronousTestCase):
         self.assertEqual(self.backlog.most({A: 10}), 10)
         self.round({A: 10}, {A: 10})
         self.assertEqual(self.backlog.most({A: 10}), 0)
+
+    def test_until_a_while_has_passed_and_each_time_longer(self) -> None:
+        for rounds, pause in ((3, 60), (1, 120), (1, 240)):
+            for _ in range(rounds):
+                self.round({A: 10}, {A: 10})
+            self.clock.advance(pause - 1)
+            self.assertEqual(self.backlog.most({A: 10}), 0)
+            self.clock.advance(1)
+            self.assertEqual(self.backlog.most({A: 10}), 10)
 
     def test_but_what_is_added_to_it_is(self) -> None:
         for _ in range(3):

@@ -205,6 +205,26 @@ class Bounds(ServingCase):
             self.serving.want(BOX, wants(*range(start, start + 1_000)))
         self.assertEqual(self.serving.waiting, MOST_WANTS)
 
+    def test_boxes_that_are_none_do_not_pile_up(self) -> None:
+        self.slow = {}
+        self.serving.want(BOX, wants(*range(MOST_WANTS + 200)))
+        for number in range(1_000):
+            self.serving.want(number.to_bytes(16, "big"), wants(number))
+        self.assertLess(len(self.serving._wants), 100)
+
+    def test_a_block_that_two_boxes_wait_for_is_read_once(self) -> None:
+        self.slow = {}
+        self.outbox.send(BULK, bytes(3_000_000))
+        self.serving.want(BOX, wants(1))
+        self.serving.want(SECOND, wants(1))
+        self.outbox.consumed(BULK, 3_000_000)
+        self.sent.data.clear()
+        self.serving.pump()
+        self.assertEqual(len(self.reads), 1)
+        self.slow[1].callback(bytes([1]) * SIZE)
+        self.assertEqual(self.all_served(), [1])
+        self.assertEqual(self.serving._reading_size, 0)
+
     def test_nothing_is_read_or_sent_after_the_end(self) -> None:
         self.slow = {}
         self.serving.want(BOX, wants(1, 2))

@@ -233,6 +233,30 @@ class Ending(SwarmCase):
         self.assertEqual(len(list(self.swarm.orphans(B))), PROBES)
 
 
+class Orphans(SwarmCase):
+    """Blocks that nobody is known to have."""
+
+    def test_in_the_end_every_one_is_asked_for(self) -> None:
+        self.holders.clear()
+        self.swarm.add([block(number) for number in range(PROBES + 10)])
+        asked = set()
+        for _round in range(3):
+            self.swarm.forgive()
+            for need in list(self.swarm.orphans(B)):
+                asked.add(need.hash)
+                self.swarm.refuse(B, need.hash)
+        self.assertEqual(len(asked), PROBES + 10)
+
+    def test_they_cannot_be_obtained(self) -> None:
+        self.holders.clear()
+        self.swarm.add([block(1)])
+        self.assertFalse(self.swarm.obtainable())
+        self.swarm.has(B, block(1).hash)
+        self.assertTrue(self.swarm.obtainable())
+        self.swarm.refuse(B, block(1).hash)
+        self.assertFalse(self.swarm.obtainable())
+
+
 class _Machine(RuleBasedStateMachine):
     """A swarm next to a list of what is true."""
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -99,6 +100,18 @@ class MemberTests(SynchronousTestCase):
         self.assertFalse(self.member.alive or self.member.shown or self.member.arrived)
         self.assertFalse(self.member.estimate.known)
         self.assertEqual(self.member.hears(), {B})
+
+
+class HostileTests(SynchronousTestCase):
+    """One that shows ids of nobody."""
+
+    def test_they_do_not_pile_up(self) -> None:
+        member = Member(IDS[0], Outgoing(IDS[0], 1))
+        for slot in range(1000):
+            trailer = Trailer(0, slot, 0, bytes(16), 0, 0, 0, 0, 0, 0, 0, 0, 0)
+            ids = tuple(MemberId(os.urandom(16)) for _ in range(12))
+            member.hear(Heartbeat(100, 0, 12, ids, trailer), trailer, slot / 4)
+        self.assertLess(len(member._listed), 600)
 
 
 class SetTests(SynchronousTestCase):

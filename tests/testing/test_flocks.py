@@ -6,12 +6,15 @@ whatever the network does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocknode.box.values import Need
 from flocknode.flock.interfaces import MemberId
 from flocknode.testing.flocks import VirtualFlock
 from flocknode.testing.network import VirtualNetwork
@@ -25,6 +28,50 @@ def content(number: int, size: int) -> bytes:
 def uneven(sender: MemberId, receiver: MemberId, number: int) -> float:
     """A latency of 0.2 to 9 ms, another one for each packet."""
     return 0.0002 + Random(sender + receiver + number.to_bytes(8, "big")).random() * 0.0088
+
+
+class Waiting(SynchronousTestCase):
+    """Rounds that were of no use do not mean that there is never another."""
+
+    def test_a_member_that_scans_for_long_gets_what_it_missed(self) -> None:
+        for seconds in (5, 20, 60):
+            flock = VirtualFlock(2, start=(0,))
+            flock.network.run(10)
+            flock.members[0].box.put(b"file", content(1, 300_000))
+            flock.network.run(20)
+            member = flock.members[1]
+            member.host.start()
+            # What a box does until all of its folder is known: nothing is wanted.
+            held: list[tuple[object, Sequence[Need]]] = []
+            exchange = member._exchange
+            assert exchange is not None
+            patch = self.patch(exchange, "wanted", lambda *told, held=held: held.append(told))
+            flock.network.run(seconds)
+            patch.restore()
+            for box, needs in held:
+                exchange.wanted(box, needs)
+            flock.run_until_equal(30)
+
+    def test_a_holder_whose_folder_is_away_for_a_minute_is_asked_again(self) -> None:
+        flock = VirtualFlock(2)
+        flock.network.run(10)
+        box = flock.members[0].box
+        patch = self.patch(box, "read_many", lambda hashes: succeed([None] * len(hashes)))
+        box.put(b"file", content(1, 300_000))
+        flock.network.run(60)
+        patch.restore()
+        flock.run_until_equal(200)
+
+    def test_a_source_that_comes_and_goes_is_enough_for_a_large_file(self) -> None:
+        flock = VirtualFlock(3)
+        flock.network.run(10)
+        flock.members[0].box.put(b"file", content(1, 30_000_000))
+        for _ in range(5):
+            flock.network.run(4.5)
+            flock.members[2].crash()
+            flock.network.run(4)
+            flock.members[2].host.start()
+        flock.run_until_equal(120)
 
 
 class Converging(SynchronousTestCase):

@@ -48,6 +48,8 @@ _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 """What opening says when a path is not there; C{ELOOP}: below a link."""
 
 
+_LAST_TIME = (1 << 63) - 1
+
 class FileType(enum.IntEnum):
     """
     What a name stands for on disk.
@@ -247,8 +249,8 @@ class Folder:
         return Stat(
             type,
             result.st_size,
-            result.st_mtime_ns,
-            result.st_ctime_ns,
+            _bounded(result.st_mtime_ns),
+            _bounded(result.st_ctime_ns),
             mode & 0o777,
             result.st_ino,
             result.st_nlink,
@@ -318,3 +320,8 @@ def _has_openat2(directory: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _bounded(time: int) -> int:
+    """Nanoseconds since 1970 that 64 bits hold: file systems know times after 2262."""
+    return max(-_LAST_TIME, min(time, _LAST_TIME))

@@ -16,12 +16,13 @@ import datetime
 import posixpath
 import re
 
+from flocknode.box.paths import LONGEST_PATH
 from flocknode.box.values import Path, Value
 
 MAX_NAME = 255
 """Bytes in one component of a path: NAME_MAX of Linux, BSD and macOS."""
 
-MAX_PATH = 4096
+MAX_PATH = LONGEST_PATH
 """Bytes in a path below a box."""
 
 _MAX_EXTENSION = 32

@@ -5,7 +5,7 @@ What an entry from outside must be like before it may touch the index.  Pure.
 
 from __future__ import annotations
 
-from flocknode.box.content import HASH_SIZE, block_hash, block_size_for
+from flocknode.box.content import HASH_SIZE, LARGEST_CONTENT, block_hash, block_size_for
 from flocknode.box.merge.history import MAX_SUPERSEDED, matches
 from flocknode.box.paths import check_path
 from flocknode.box.values import TOMBSTONE, Entry, Head, Kind
@@ -19,7 +19,6 @@ LONGEST_TARGET = 4095
 
 _TIME = 1 << 63
 _DEPTH = 1 << 62
-_SIZE = 1 << 62
 _EMPTY = block_hash(b"")
 
 
@@ -44,7 +43,7 @@ def check_entry(entry: Entry) -> None:
 
 def _check_head(head: Head) -> None:
     value, size = head.value, head.size
-    if not 0 <= head.depth < _DEPTH or not 0 <= size < _SIZE:
+    if not 0 <= head.depth < _DEPTH or not 0 <= size <= LARGEST_CONTENT:
         raise ProtocolError("A version with a number out of range.")
     if not -_TIME <= value.mtime_ns < _TIME or not 0 <= value.mode <= 0o777:
         raise ProtocolError("A version with a time or mode out of range.")

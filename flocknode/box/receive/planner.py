@@ -256,7 +256,13 @@ class Planner:
         for task in orphans:
             self.tasks.hold(task, self._now(), longer=False)
         if batch:
-            changes, held_back = self._mover.place(batch, self.events)
+            try:
+                changes, held_back = self._mover.place(batch, self.events)
+            except Exception:
+                for task in batch:
+                    if task.step is Step.TAKEN:
+                        self.tasks.hold(task, self._now())
+                raise
             self.follow(changes)
             for path in held_back:
                 held = self.tasks.get(path)

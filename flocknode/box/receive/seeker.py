@@ -23,6 +23,7 @@ from flocknode.box.receive.finder import Finder
 from flocknode.box.receive.tasks import Action, Step, Tasks
 from flocknode.box.receive.wants import Stage, Want, Wants
 from flocknode.box.values import Hash, Kind, Path
+from flocknode.errors import ProtocolError
 
 ROOM = 1 << 20
 """Bytes: of content larger than this it is checked first that there is room."""
@@ -100,6 +101,10 @@ class Seeker:
             pass
         except OSError as error:
             self._stall(want, events, error)
+        except Exception:
+            self._running = None
+            self._queue.append(want)
+            raise
         self._running = None
         return True
 
@@ -259,9 +264,12 @@ class Seeker:
             staging.write_block(want.content, position * want.blocks.block_size, data)
 
     def _take_list(self, want: Want, data: bytes, events: Events) -> None:
-        blocks = decode_list(data)
         events.unwant(self._wants.stop(want, Stage.SEEK))
-        if blocks.size != want.size:
+        try:
+            blocks = decode_list(data)
+        except ProtocolError:
+            blocks = None
+        if blocks is None or blocks.size != want.size:
             # Whoever announced it lied about the size; the list can not.
             for path in want.paths:
                 self._failed(path, "Its announced size is not that of its content.")

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from flocknode.box.content import LARGEST_CONTENT
 from flocknode.box.disk.folder import FileType, Stat
 from flocknode.box.disk.site import Site
 from flocknode.box.index.columns import Disk, disk_tuple
@@ -152,6 +153,9 @@ class Survey:
             self._problems.append(
                 (path, "It is neither a file, a directory nor a symbolic link: left out.")
             )
+            return
+        if stat.type is FileType.FILE and stat.size > LARGEST_CONTENT:
+            self._problems.append((path, "It is larger than 1 TiB: left out."))
             return
         hashed = None
         if stat.type is not FileType.DIRECTORY:

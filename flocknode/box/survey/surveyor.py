@@ -22,6 +22,9 @@ from flocknode.box.survey.compare import Survey
 from flocknode.box.survey.observe import Sighting
 from flocknode.box.values import Path
 
+AFTER_FAULT = 5.0
+"""Seconds after a survey that failed until all is looked at again."""
+
 SOON = 0.5
 """Seconds until what changed while it was read is looked at again."""
 
@@ -125,6 +128,10 @@ class Surveyor:
         (self._afresh if afresh else self._look).update(paths)
         self._next()
 
+    def look_later(self, seconds: float, paths: Collection[Path]) -> None:
+        """Hash these paths again after a while."""
+        self._later(seconds, paths, True)
+
     def recheck(self, paths: Collection[Path]) -> None:
         """Hash these paths once more, when no file system's time step is left to hide in."""
         self._later(LATER, paths, True)
@@ -150,6 +157,7 @@ class Surveyor:
     def _failed(self, failure: Any) -> None:
         if failure.check(Stopped) is None:
             self._log.failure("A survey of the folder failed", failure)
+            self._after(AFTER_FAULT, lambda: self.rescan(_ROOT))
 
     def _finished(self, _: None, scans: list[Deferred[None]]) -> None:
         busy, self._busy = self._busy, None
@@ -160,14 +168,18 @@ class Surveyor:
         self._next()
 
     def _later(self, seconds: float, paths: Collection[Path], afresh: bool) -> None:
-        if not paths or self._site is None:
+        if paths:
+            self._after(seconds, lambda: self.look(paths, afresh))
+
+    def _after(self, seconds: float, what: Callable[[], None]) -> None:
+        if self._site is None:
             return
 
-        def look() -> None:
+        def do() -> None:
             self._timers.discard(timer)
-            self.look(paths, afresh)
+            what()
 
-        timer: IDelayedCall = self._reactor.callLater(seconds, look)
+        timer: IDelayedCall = self._reactor.callLater(seconds, do)
         self._timers.add(timer)
 
     # In the thread

@@ -146,7 +146,7 @@ class ConflictPathTests(SynchronousTestCase):
         """Others accept no longer path."""
         folder = b"/".join([b"d" * 199] * 20)
         path = conflict_path(Path(folder + b"/" + b"n" * 90), LOST)
-        self.assertEqual(path, folder + b"/" + b"n" * (96 - len(MARKER)) + MARKER)
+        self.assertEqual(path, folder + b"/" + b"n" * (95 - len(MARKER)) + MARKER)
         self.assertEqual(len(path), MAX_PATH)
 
     def test_where_no_name_fits_it_goes_into_a_folder_above(self) -> None:
