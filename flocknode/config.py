@@ -42,6 +42,7 @@ class FlockConfig:
     @ivar cover: C{rounds} or C{constant}.
     @ivar uplink: what this node may send in all, bytes per second.
     @ivar cover_rate: bytes per second and link under constant cover.
+    @ivar decoys: rounds an hour that are called for nothing.
     @ivar min_members: rounds wait below this many alive, this node counted.
     """
 
@@ -50,6 +51,7 @@ class FlockConfig:
     uplink: int = 12_500_000
     cover_rate: int = 65_536
     min_members: int = 2
+    decoys: int = 0
 
 
 @attrs.frozen

@@ -133,6 +133,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "uplink": Key(_rate),
         "cover_rate": Key(_rate, instead="covers rounds only"),
         "min_members": Key(_number(2, 255)),
+        "decoys": Key(_number(0, 720)),
     },
     "forban": {
         "mode": Key(

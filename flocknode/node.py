@@ -103,6 +103,7 @@ class Node(MultiService):
                 constant_cover=config.flock.cover == "constant",
                 cover_rate=config.flock.cover_rate,
                 min_members=config.flock.min_members,
+                decoys=config.flock.decoys,
             ),
             self,
             fault=self.failed,

@@ -46,6 +46,7 @@ class Conductor:
     @ivar round: the one it takes part in, called or running.
     @ivar agenda: what is due besides what members show.
     @ivar finished_at: the stop slot of the last round.
+    @ivar last_started: the id of the last round that started here.
     @ivar rounds: finished since the start; C{unfinished} of these ended with
         something left over.
     """
@@ -78,10 +79,9 @@ class Conductor:
         self._own: dict[int, Snapshot] = {}
         self._counted = 0
         self.finished_at = 0
-        # The id of the last round, and that which the observer was told; since
-        # when something was announced.
+        self.last_started = 0
+        # The id of the last round; since when something was announced.
         self._finished = 0
-        self._told = 0
         self._announced = math.inf
 
     @property
@@ -226,7 +226,7 @@ class Conductor:
             started = self.round.started
             self._abandon()
             if started:
-                self._observer.round_stopped(self._told)
+                self._observer.round_stopped(self.last_started)
         self._own.clear()
         self._slot = slot
         self._finished = self.finished_at = 0
@@ -348,7 +348,7 @@ class Conductor:
             self._feed(Input.LOSS)
         self._counted = current.counted
         self.agenda.started(current.id)
-        self._told = current.id
+        self.last_started = current.id
         budget = current.payload + EXTRA_SLOTS * slot_payload(self._steps.at(current.start_slot))
         self._observer.round_started(current.id, current.counted, budget)
 
@@ -377,7 +377,7 @@ class Conductor:
         own = self._own[max(self._own)]
         self.rounds += 1
         self.unfinished += bool(own.backlog or own.remaining)
-        self._observer.round_stopped(self._told)
+        self._observer.round_stopped(self.last_started)
 
     def _abandon(self) -> None:
         """Out of the round, at once."""

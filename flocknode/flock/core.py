@@ -381,7 +381,8 @@ class Flock:
 
     def _look(self, now: float) -> Snapshot:
         members, counted = self._membership.current, self._conductor.counted
-        return self._pulse.look(self._slot, members, counted, now)
+        started = self._conductor.last_started
+        return self._pulse.look(self._slot, members, counted, started, now)
 
     def _beat(self, now: float) -> None:
         self._conductor.call(now)

@@ -26,6 +26,8 @@ class FlockSettings:
     @ivar constant_cover: this node asks for constant cover.
     @ivar cover_rate: bytes per second and link under constant cover.
     @ivar min_members: rounds wait below this many alive, this node counted.
+    @ivar decoys: rounds an hour that are called for nothing, by all members
+        together if all are set alike.
     @ivar return_wait: seconds, between which a node that comes back to a
         running flock draws how long its news beyond what fits into the round
         of return shall wait.
@@ -37,6 +39,7 @@ class FlockSettings:
     constant_cover: bool = False
     cover_rate: int = 65_536
     min_members: int = 2
+    decoys: int = 0
     return_wait: tuple[float, float] = (30.0, 300.0)
 
 

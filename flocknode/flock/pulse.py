@@ -10,6 +10,7 @@ from typing import Final
 
 from flocknode.flock import padme
 from flocknode.flock.ceremony import Snapshot
+from flocknode.flock.decoys import Decoys
 from flocknode.flock.heartbeat import Flags, Heartbeat, Trailer, encode_heartbeat, shown_ids
 from flocknode.flock.interfaces import FlockSettings
 from flocknode.flock.members import Set
@@ -39,6 +40,7 @@ class Pulse:
         self._uplink = uplink
         self._intervals = random.heartbeats
         self._waits = random.followups
+        self._decoys = Decoys(settings.decoys, random.decoys, now)
         self._offer = (0, 0, 0, bytes(16))
         self._leaving = False
         self._withheld_until = self._forming_until = -math.inf
@@ -69,19 +71,23 @@ class Pulse:
         """Single nodes have come together: nobody is one who returns."""
         self._forming_until = now + FORMING
 
-    def look(self, slot: int, members: Set, counted: int, now: float) -> Snapshot:
+    def look(
+        self, slot: int, members: Set, counted: int, started: int, now: float
+    ) -> Snapshot:
         """
         What this node shows in a slot.
 
         @param counted: the new_total that has been in a round.
+        @param started: the id of the last round that started.
         """
+        decoy = self._decoys.look(slot, len(members.members), started, now)
         new_total, backlog, remaining, digest = self._offer
         withheld = now < self._withheld_until
         return Snapshot(
             slot=slot,
             set=members,
             new_total=new_total,
-            new=0 if withheld else padme.encode(new_total - counted),
+            new=0 if withheld else padme.encode(new_total - counted + decoy),
             backlog=0 if withheld else padme.encode(backlog),
             remaining=padme.encode(remaining),
             # Nor may the others see from it that there is news.

@@ -37,7 +37,7 @@ class Start(msgspec.Struct, frozen=True, array_like=True, tag=1):
     @ivar peers: (ZeroMQ endpoint, Z85 public key) of each configured peer; a
         peer that has several endpoints has several rows.
     @ivar uplink: see L{flocknode.flock.interfaces.FlockSettings}, as
-        C{constant_cover}, C{cover_rate} and C{min_members}.
+        C{constant_cover}, C{cover_rate}, C{min_members} and C{decoys}.
     """
 
     listen: tuple[str, ...]
@@ -48,6 +48,7 @@ class Start(msgspec.Struct, frozen=True, array_like=True, tag=1):
     constant_cover: bool
     cover_rate: Natural
     min_members: Natural
+    decoys: Natural = 0
 
     def __repr__(self) -> str:
         """Without the keys: a log or a traceback may show this."""

@@ -55,4 +55,5 @@ def settings_of(start: Start, peers: tuple[Peer, ...]) -> FlockSettings:
         constant_cover=start.constant_cover,
         cover_rate=start.cover_rate,
         min_members=start.min_members,
+        decoys=start.decoys,
     )

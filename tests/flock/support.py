@@ -184,6 +184,7 @@ class World:
         make: MakeFlock = Flock,
         uplink: int | Callable[[int], int] = 4_000_000,
         min_members: int = 2,
+        decoys: int = 0,
         return_wait: tuple[float, float] = (0.0, 0.0),
         wall_ms: Callable[[int], int] = lambda index: 1_700_000_000_000,
         start: bool = True,
@@ -202,6 +203,7 @@ class World:
                     node.peers,
                     uplink(index) if callable(uplink) else uplink,
                     min_members=min_members,
+                    decoys=decoys,
                     return_wait=return_wait,
                 )
                 return make(
