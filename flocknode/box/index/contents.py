@@ -162,6 +162,36 @@ class Contents:
         """All that lies in the version store, oldest first."""
         return self._kept("ORDER BY kept")
 
+    def kept_at(self, path: bytes) -> list[KeptRow]:
+        """What was kept of this path, newest first."""
+        return self._kept("WHERE path = ? ORDER BY kept DESC, name DESC", (path,))
+
+    def kept_below(self, path: bytes) -> list[KeptRow]:
+        """What was kept of all in this directory (empty: the box), newest first."""
+        order = "ORDER BY kept DESC, name DESC"
+        if not path:
+            return self._kept(order)
+        return self._kept(f"WHERE path > ? AND path < ? {order}", (path + b"/", path + b"0"))
+
+    def kept_oldest(self, limit: int, after: tuple[float, bytes]) -> list[KeptRow]:
+        """So many that follow this (C{kept}, C{name}), oldest first."""
+        return self._kept(
+            "WHERE (kept, name) > (?, ?) ORDER BY kept, name LIMIT ?", (*after, limit)
+        )
+
+    def kept_paths(self, limit: int, after: bytes) -> list[Path]:
+        """So many paths that something was kept of, following this one."""
+        found = self._db.execute(
+            "SELECT DISTINCT path FROM version WHERE path > ? ORDER BY path LIMIT ?",
+            (after, limit),
+        )
+        return [Path(path) for (path,) in found]
+
+    def kept_size(self) -> int:
+        """Bytes of all that lies in the version store."""
+        (size,) = self._db.execute("SELECT sum(size) FROM version").fetchone()
+        return size or 0
+
     def kept_names(self) -> frozenset[bytes]:
         """The names of all of it."""
         return frozenset(name for (name,) in self._db.execute("SELECT name FROM version"))

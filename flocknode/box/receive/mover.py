@@ -61,6 +61,7 @@ class Mover:
     @param now: seconds; C{wall}: seconds since the epoch.
     @param failed: told (path, one sentence) of what could not be placed.
     @param cancelled: whether to stop hashing.
+    @ivar kept: paths that something was kept of, since this was last emptied.
     """
 
     def __init__(
@@ -81,7 +82,12 @@ class Mover:
         self._wall = wall
         self._failed = failed
         self._cancelled = cancelled
+        self.kept: set[Path] = set()
         self._rechecks: deque[_Recheck] = deque()
+
+    def watched(self) -> frozenset[bytes]:
+        """Names in the version store that will be looked at once more."""
+        return frozenset(each.kept.name for each in self._rechecks)
 
     def next_due(self) -> float | None:
         """When L{recheck} has something to do, or L{None}."""
@@ -257,6 +263,7 @@ class Mover:
             events.look.add(Path(path.rpartition(b"/")[0] or path))
 
     def _kept_row(self, path: Path, kept: Kept, content: bytes) -> KeptRow:
+        self.kept.add(path)
         stat = kept.stat
         kind = Kind.SYMLINK if stat.type is FileType.SYMLINK else Kind.FILE
         return KeptRow(
