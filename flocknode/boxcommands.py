@@ -7,11 +7,12 @@ its parameters are the arguments, its result is what C{json} takes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from twisted.internet.defer import Deferred
 
 from flocknode.box.box import Box
+from flocknode.box.requests import Answer
 from flocknode.control import Command
 from flocknode.errors import FlocknodeError
 
@@ -29,7 +30,13 @@ class BoxCommands:
 
     def commands(self) -> dict[str, Command]:
         """By their names."""
-        return {"rescan": self.rescan}
+        return {
+            "rescan": self.rescan,
+            "versions": self.versions,
+            "restore": self.restore,
+            "conflicts": self.conflicts,
+            "resolve": self.resolve,
+        }
 
     def _box(self, name: object) -> Box:
         """
@@ -44,3 +51,37 @@ class BoxCommands:
     def rescan(self, box: str) -> Deferred[None]:
         """Look at the whole folder; answered when that is done."""
         return self._box(box).rescan()
+
+    def versions(self, box: str, path: str) -> Deferred[list[Answer]]:
+        """What is kept of a path; see L{flocknode.box.requests.Requests.versions}."""
+        return self._box(box).desk.versions(_text(path))
+
+    def restore(
+        self, box: str, path: str, at: str | float, to: str | None = None
+    ) -> Deferred[Answer]:
+        """Put kept content back; see L{flocknode.box.requests.Requests.restore}."""
+        if not isinstance(at, str):
+            at = float(at)
+        return self._box(box).desk.restore(_text(path), at, None if to is None else _text(to))
+
+    def conflicts(self, box: str | None = None) -> Deferred[dict[str, list[Answer]]]:
+        """By box: its conflicts, see L{flocknode.box.requests.Requests.conflicts}."""
+        boxes = self._boxes if box is None else {box: self._box(box)}
+        return Deferred.fromCoroutine(_conflicts(boxes))
+
+    def resolve(self, box: str, keep: str, path: str) -> Deferred[Answer]:
+        """End a conflict; see L{flocknode.box.requests.Requests.resolve}."""
+        return self._box(box).desk.resolve(_text(keep), _text(path))
+
+
+async def _conflicts(boxes: Mapping[str, Box]) -> dict[str, list[Answer]]:
+    return {name: await box.desk.conflicts() for name, box in boxes.items()}
+
+
+def _text(value: object) -> str:
+    """
+    @raise FlocknodeError: it is none.
+    """
+    if not isinstance(value, str):
+        raise FlocknodeError("the command takes other arguments")
+    return value

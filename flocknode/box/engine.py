@@ -260,7 +260,7 @@ class BoxEngine:
         return None if self.planner is None else self.planner.delay()
 
     def prune(self) -> None:
-        """From now on, remove what is not to be kept, and lists that nobody needs."""
+        """Now and every hour, remove what is not to be kept, and lists that nobody needs."""
         if self.planner is not None:
             self.planner.prune()
 

@@ -45,6 +45,9 @@ SECOND_LOOK = 2.0
 held it open."""
 
 
+_UNREADABLE = "What was there cannot be read; it is in .flocknode/versions."
+
+
 @attrs.frozen
 class _Recheck:
     due: float
@@ -215,7 +218,7 @@ class Mover:
         lists: list[Hashed] = []
         for path, before, each, observation in seen:
             if observation is None:
-                self._failed(path, "What was there cannot be read; it is in .flocknode/versions.")
+                self._failed(path, _UNREADABLE)
                 continue
             self._changes.surprise(draft, path, before, observation, self._site)
             surprised.append(path)
@@ -291,6 +294,31 @@ class Mover:
         except (OSError, Changed):
             return None
         return Observation(path, hashed.stat, hashed)
+
+    # For somebody who asked
+
+    def displaced(self, outcome: Placed | Surprise) -> list[Change]:
+        """
+        Something was put at a path as if the user had done it himself, and
+        this came out: it is kept as what others replace is.  The index goes
+        on saying what was there, until the folder is looked at.
+        """
+        kept, path = outcome.kept, outcome.path
+        if kept is None:
+            return []
+        row = self._ledger.index.row(path)
+        before = None if row is None else row.placed
+        self._rechecks.append(_Recheck(self._now() + SECOND_LOOK, kept, path, before))
+        if isinstance(outcome, Placed) and before is not None:
+            with self._ledger.index.transaction():
+                kept_row = self._kept_row(path, kept, before.value.content)
+                self._ledger.index.contents.add_kept([kept_row])
+            return []
+        seen = self._observe(path, kept)
+        if seen is None or seen.hashed is None:
+            self._failed(path, _UNREADABLE)
+            return []
+        return self._take_back(path, before, kept, seen, seen.hashed)
 
     # Once more
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from flocknode.box.disk.folder import FileType
+from flocknode.box.disk.placement import Placed, Surprise
 from flocknode.box.disk.site import Site
 from flocknode.box.events import Events
 from flocknode.box.index.draft import Change
@@ -190,6 +191,11 @@ class Planner:
     def prune(self) -> None:
         """Look for kept versions that may go, and lists that nobody needs, from now on."""
         self._pruner.begin()
+
+    def displaced(self, outcome: Placed | Surprise) -> None:
+        """See L{Mover.displaced}; and the folder is looked at there."""
+        self.events.look.add(outcome.path)
+        self.follow(self._mover.displaced(outcome))
 
     def step(self) -> None:
         """Do a piece of the work that is waiting."""

@@ -29,6 +29,9 @@ from flocknode.box.values import Hash, Path
 SOON = SECOND_LOOK + 1.0
 """Seconds after something was kept until its path is looked at."""
 
+EVERY = 3600.0
+"""Seconds between looks at everything."""
+
 AGAIN = 10.0
 """Seconds until what may not go yet is looked at again."""
 
@@ -80,11 +83,13 @@ class Pruner:
         self._cancelled = cancelled
         self._changed: set[Path] = set()
         self._at: float | None = None
+        self._all_at: float | None = None
         self._work: Iterator[None] | None = None
         self._gone: list[bytes] = []
 
     def begin(self) -> None:
-        """Look at everything, from now on."""
+        """Look at everything, now and every hour."""
+        self._all_at = self._now() + EVERY
         self._work = self._look_at_all()
 
     def add(self, paths: set[Path], delay: float = SOON) -> None:
@@ -100,15 +105,20 @@ class Pruner:
         """Seconds until L{step} has something to do; L{None}: nothing is waiting."""
         if self._work is not None:
             return 0.0
-        return None if self._at is None else max(0.0, self._at - self._now())
+        times = [time for time in (self._at, self._all_at) if time is not None]
+        return max(0.0, min(times) - self._now()) if times else None
 
     def step(self) -> None:
         """Do a piece of it."""
         enough = self._now() + PATIENCE
         if self._work is None:
-            if self._at is None or self._at > self._now():
-                return
-            self._work = self._look_at_changed()
+            now = self._now()
+            if self._all_at is not None and self._all_at <= now:
+                self.begin()
+            elif self._at is not None and self._at <= now:
+                self._work = self._look_at_changed()
+        if self._work is None:
+            return
         self._watched = self._find_watched()
         for _ in self._work:
             if self._cancelled() or self._now() >= enough:
