@@ -60,22 +60,33 @@ class BoxCommands:
         self, box: str, path: str, at: str | float, to: str | None = None
     ) -> Deferred[Answer]:
         """Put kept content back; see L{flocknode.box.requests.Requests.restore}."""
-        if not isinstance(at, str):
-            at = float(at)
+        if isinstance(at, bool) or not isinstance(at, (str, int, float)):
+            raise FlocknodeError("the command takes other arguments")
         return self._box(box).desk.restore(_text(path), at, None if to is None else _text(to))
 
-    def conflicts(self, box: str | None = None) -> Deferred[dict[str, list[Answer]]]:
-        """By box: its conflicts, see L{flocknode.box.requests.Requests.conflicts}."""
-        boxes = self._boxes if box is None else {box: self._box(box)}
-        return Deferred.fromCoroutine(_conflicts(boxes))
+    def conflicts(self, box: str | None = None) -> Deferred[Answer]:
+        """
+        C{boxes}: by name, what L{flocknode.box.requests.Requests.conflicts}
+        says; C{problems}: of other boxes, why they cannot say anything.
+        """
+        if box is None:
+            return Deferred.fromCoroutine(_conflicts(self._boxes))
+        asked = self._box(box).desk.conflicts()
+        return asked.addCallback(lambda found: {"boxes": {box: found}, "problems": []})
 
     def resolve(self, box: str, keep: str, path: str) -> Deferred[Answer]:
         """End a conflict; see L{flocknode.box.requests.Requests.resolve}."""
         return self._box(box).desk.resolve(_text(keep), _text(path))
 
 
-async def _conflicts(boxes: Mapping[str, Box]) -> dict[str, list[Answer]]:
-    return {name: await box.desk.conflicts() for name, box in boxes.items()}
+async def _conflicts(boxes: Mapping[str, Box]) -> Answer:
+    found, problems = {}, []
+    for name, box in boxes.items():
+        try:
+            found[name] = await box.desk.conflicts()
+        except FlocknodeError as error:
+            problems.append(f"box {name}: {error}")
+    return {"boxes": found, "problems": problems}
 
 
 def _text(value: object) -> str:

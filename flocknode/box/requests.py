@@ -25,6 +25,9 @@ Answer: TypeAlias = dict[str, Any]
 Steps: TypeAlias = Iterator[Answer | None]
 """A piece of work at a time; the last that comes is the answer."""
 
+LISTED = 10_000
+"""Kept versions in one answer, at most: some 2 MB."""
+
 _AWAY = "The folder of the box is not there (any more)."
 
 
@@ -42,11 +45,15 @@ class Requests:
         ledger, site = engine.ledger, engine.planner.site
         putter = Putter(ledger, engine.planner)
         self._site = site
-        self._restorer = Restorer(ledger.index.contents, site, putter)
+        self._contents = ledger.index.contents
+        self._restorer = Restorer(self._contents, site, putter)
         self._resolver = Resolver(ledger, site, putter)
 
     def versions(self, path: str) -> list[Answer]:
-        """What is kept of a path and of what lies below it, newest first."""
+        """
+        What is kept of a path and of what lies below it: the L{LISTED} newest,
+        newest first.
+        """
         return [
             {
                 "id": id_of(row),
@@ -56,7 +63,7 @@ class Requests:
                 "mtime": row.mtime_ns / 1e9,
                 "kept": row.kept,
             }
-            for row in self._restorer.find(self._path(path))
+            for row in self._contents.kept_under(self._path(path), LISTED)
         ]
 
     def restore(self, path: str, at: str | float, to: str | None) -> Steps:

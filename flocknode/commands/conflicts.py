@@ -45,16 +45,19 @@ def _conflicts(options: argparse.Namespace) -> None:
     found = ask(options, "conflicts", box=options.box)
     if options.json:
         print(json.dumps(found, indent=1))
-    elif any(found.values()):
-        report.show_conflicts(console(), found)
-    else:
+        return
+    if any(found["boxes"].values()):
+        report.show_conflicts(console(), found["boxes"])
+    elif not found["problems"]:
         print("no conflicts")
+    for problem in found["problems"]:
+        print(report.plain(problem))
 
 
 def _resolve(options: argparse.Namespace) -> None:
     keep, path = options.keep
     if keep not in KEEP:
-        raise FlocknodeError(f"--keep {report.plain(keep)}: expected {', '.join(KEEP[:-1])} or both")
+        raise FlocknodeError(f"--keep {report.plain(keep)}: expected mine, other or both")
     if options.box is None:
         raise FlocknodeError("--keep needs the name of the box: conflicts BOX --keep …")
     done = ask(options, "resolve", box=options.box, keep=keep, path=path)

@@ -14,6 +14,9 @@ from flocknode import report
 from flocknode.commands.common import Commands, add_node, ask, console
 from flocknode.errors import FlocknodeError
 
+MANY = 10_000
+"""Versions that the node lists at most, see L{flocknode.box.requests}."""
+
 _ID = re.compile(r"[0-9a-f]{4,16}\Z")
 _TIME = re.compile(r"[0-9]{4}-")
 
@@ -60,6 +63,8 @@ def _versions(options: argparse.Namespace) -> None:
         print(json.dumps(found, indent=1))
     elif found:
         report.show_versions(console(), found)
+        if len(found) >= MANY:
+            print("there may be older ones: name a file, or a folder further down")
     else:
         raise FlocknodeError(f"no earlier version of {report.plain(options.path)} is kept")
 

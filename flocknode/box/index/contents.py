@@ -166,12 +166,20 @@ class Contents:
         """What was kept of this path, newest first."""
         return self._kept("WHERE path = ? ORDER BY kept DESC, name DESC", (path,))
 
-    def kept_below(self, path: bytes) -> list[KeptRow]:
-        """What was kept of all in this directory (empty: the box), newest first."""
-        order = "ORDER BY kept DESC, name DESC"
+    def kept_under(self, path: bytes, limit: int = -1) -> list[KeptRow]:
+        """
+        What was kept of this path and of all below it (empty: of the box),
+        newest first.
+
+        @param limit: so many; -1: all.
+        """
+        order = "ORDER BY kept DESC, name DESC LIMIT ?"
         if not path:
-            return self._kept(order)
-        return self._kept(f"WHERE path > ? AND path < ? {order}", (path + b"/", path + b"0"))
+            return self._kept(order, (limit,))
+        return self._kept(
+            f"WHERE path = ? OR (path > ? AND path < ?) {order}",
+            (path, path + b"/", path + b"0", limit),  # "0" follows "/"
+        )
 
     def kept_oldest(self, limit: int, after: tuple[float, bytes]) -> list[KeptRow]:
         """So many that follow this (C{kept}, C{name}), oldest first."""

@@ -79,13 +79,6 @@ class Restorer:
         self._site = site
         self._putter = putter
 
-    def find(self, path: Path) -> list[KeptRow]:
-        """What is kept of a path and of what lies below it, newest first."""
-        rows = self._contents.kept_below(path)
-        if path:
-            rows = [*self._contents.kept_at(path), *rows]
-        return sorted(rows, key=lambda row: (row.kept, row.name), reverse=True)
-
     def choose(self, path: Path, at: str | float) -> list[KeptRow]:
         """
         Which versions are meant.
@@ -94,7 +87,7 @@ class Restorer:
         @return: one of the path itself, or of each path below it.
         @raise BoxError: there is none.
         """
-        rows = self.find(path)
+        rows = self._contents.kept_under(path)
         name = shown(path) or "the box"
         if not rows:
             raise BoxError(f"No earlier version of {name} is kept.")
