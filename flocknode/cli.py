@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="flocknode",
-        description="Keys of a flocknode, and what a running one is doing."
+        description="Keys of a flocknode, what a running one is doing, and what it keeps."
         " The node itself runs as 'twistd flocknode'.",
     )
     parser.add_argument("--version", action="version", version=f"flocknode {__version__}")

@@ -7,6 +7,7 @@ L{flocknode.box.receive.pruning} in L{flocknode.box.engine}, over real folders.
 from __future__ import annotations
 
 import os
+from random import Random
 
 import attrs
 
@@ -15,7 +16,7 @@ from flocknode.box.disk.capabilities import Capabilities, probe
 from flocknode.box.retention import DAY, KeepFor, KeepLast, KeepNone, Policy, Staggered
 from flocknode.box.settings import BoxSettings
 from flocknode.box.values import Hash, Path
-from tests.box import test_engine_conflicts
+from tests.box import test_engine_conflicts, test_storms
 from tests.box.peers import Peer, PeerCase, exchange
 
 
@@ -265,6 +266,37 @@ class NothingKeptTests(KeepingCase):
         b.engine.prune()
         b.work()
         self.assertEqual(b.kept(), [])
+
+
+class NothingKeptStormTests(KeepingCase):
+    """Whatever happens, who keeps nothing ends with the same as who keeps all."""
+
+    def storm(self, seed: int, policy: Policy) -> list[dict[bytes, object]]:
+        random = Random(seed)
+        names = "abc"[: random.choice([2, 2, 3])]
+        peers = [self.keeping(f"{name}{seed}{policy}", policy) for name in names]
+        storm = test_storms.Storm(random, peers)
+        happenings = (
+            storm.write, storm.write, storm.delete, storm.rename, storm.attributes, storm.scan,
+            storm.hear, storm.hear, storm.work, storm.fetch, storm.fetch, storm.restart,
+        )  # fmt: skip
+        for peer in peers:
+            peer.tick = 0.0
+        for _ in range(60):
+            peer = random.choice(peers)
+            random.choice(happenings)(peer)
+            peer.time += 4
+        for _ in range(3):
+            exchange(*peers)
+            for peer in peers:
+                peer.wait(400)
+        self.assertEqual(test_storms.complaints(peers, set()), [])
+        return [dict(peer.tree()) for peer in peers]
+
+    def test_it_does_not_matter_what_is_kept(self) -> None:
+        for seed in range(4):
+            kept = self.storm(seed, KeepFor(DAY))
+            self.assertEqual((seed, self.storm(seed, KeepNone())), (seed, kept))
 
 
 class NothingKeptConflictTests(test_engine_conflicts.ConflictTests):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from flocknode.box.disk.copying import copy_pieces
 from flocknode.box.disk.folder import FileType, Stat
@@ -66,13 +66,22 @@ class Putter:
         """Is anything at this path, known or not?"""
         return self._lstat(path) is not None
 
-    def put(self, path: Path, value: Value, size: int, source: int | bytes) -> Iterator[None]:
+    def put(
+        self,
+        path: Path,
+        value: Value,
+        size: int,
+        source: int | bytes,
+        check: Callable[[], object],
+    ) -> Iterator[None]:
         """
         Make a path this, a piece of the work at a time.
 
         @param value: a file or a link, its mode and mtime.
         @param source: an open file to copy, C{size} bytes long, or the link's
             target.
+        @param check: called when all is copied: raises L{BoxError} if it was
+            changed meanwhile.
         """
         self._replaceable(path)
         if isinstance(source, bytes):
@@ -87,6 +96,7 @@ class Putter:
                     yield
             finally:
                 os.close(copy)
+            check()
             self._place(path, value, size, name)
         except OSError as error:
             raise _refused(path, error) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 
 import attrs
 
@@ -135,12 +136,12 @@ class Resolver:
             reason = os.strerror(error.errno or 0)
             raise BoxError(f"{shown(one.path)} cannot be read: {reason}.") from error
         try:
-            for _ in self._putter.put(one.of, value, size, source):
+            unchanged = partial(self._putter.row, one.path)
+            for _ in self._putter.put(one.of, value, size, source, unchanged):
                 yield None
         finally:
             if isinstance(source, int):
                 os.close(source)
-        # If it was changed meanwhile, this refuses, and it stays.
         self._putter.remove(one.path)
         yield Resolved(removed=(one.path,), replaced=one.of)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import attrs
 
@@ -146,13 +147,12 @@ class Restorer:
         there = self._putter.row(target)
         if there is not None and there.placed is not None and there.placed.value == value:
             return
-        versions = self._site.versions
-        stat = versions.stat(row.name)
-        if stat is None or (stat.size, stat.mtime_ns) != (row.size, row.mtime_ns):
-            raise BoxError(f"That version of {shown(row.path)} is not kept unchanged any more.")
+        versions, unchanged = self._site.versions, partial(self._check, row)
+        unchanged()
         try:
             if row.kind is Kind.SYMLINK:
-                yield from self._putter.put(target, value, 0, versions.readlink(row.name))
+                link = versions.readlink(row.name)
+                yield from self._putter.put(target, value, 0, link, unchanged)
                 return
             source = versions.open(row.name)
         except OSError as error:
@@ -161,6 +161,12 @@ class Restorer:
                 f"That version of {shown(row.path)} cannot be read: {reason}."
             ) from error
         try:
-            yield from self._putter.put(target, value, row.size, source)
+            yield from self._putter.put(target, value, row.size, source, unchanged)
         finally:
             os.close(source)
+
+    def _check(self, row: KeptRow) -> None:
+        """Is it as it was kept, still?"""
+        stat = self._site.versions.stat(row.name)
+        if stat is None or (stat.size, stat.mtime_ns) != (row.size, row.mtime_ns):
+            raise BoxError(f"That version of {shown(row.path)} is not kept unchanged any more.")

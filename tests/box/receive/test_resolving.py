@@ -141,6 +141,14 @@ class KeepOther(ResolvingCase):
         exchange(self.a, self.b)
         self.assertIn("is a directory", self.not_resolved("other", "thing"))
 
+    def test_a_sibling_that_is_changed_meanwhile_stays(self) -> None:
+        (sibling,) = self.conflict()
+        steps = self.ask().resolve("other", "plan.txt")
+        self.assertIsNone(next(steps))
+        self.b.put(sibling, b"merged")
+        self.assertIn("just been changed", self.refused(lambda: run(steps)))
+        self.assertEqual(self.b.get("plan.txt"), b"mine")
+
     def test_a_file_that_was_just_changed_stays(self) -> None:
         self.conflict()
         self.b.put("plan.txt", b"merged")
