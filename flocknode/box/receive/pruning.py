@@ -130,16 +130,14 @@ class Pruner:
     def _look_at_changed(self) -> Iterator[None]:
         changed, self._changed, self._at = self._changed, set(), None
         for path in changed:
-            self._look_at(path)
-            yield
+            yield from self._look_at(path)
         yield from self._fit()
 
     def _look_at_all(self) -> Iterator[None]:
         last = b""
         while paths := self._contents.kept_paths(_PAGE, last):
             for last in paths:
-                self._look_at(last)
-                yield
+                yield from self._look_at(last)
         yield from self._fit()
         yield from self._clear_unknown()
         self._forget()
@@ -147,9 +145,11 @@ class Pruner:
             self._contents.forget_block_lists([want.content for want in self._wants.all()])
         yield
 
-    def _look_at(self, path: Path) -> None:
+    def _look_at(self, path: Path) -> Iterator[None]:
         for row in self._policy.drops(self._contents.kept_at(path), self._wall()):
             self._drop(row)
+            yield
+        yield
 
     def _fit(self) -> Iterator[None]:
         """Keep to the size."""
