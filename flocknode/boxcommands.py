@@ -7,11 +7,12 @@ its parameters are the arguments, its result is what C{json} takes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from twisted.internet.defer import Deferred
 
 from flocknode.box.box import Box
+from flocknode.box.requests import Answer
 from flocknode.control import Command
 from flocknode.errors import FlocknodeError
 
@@ -29,7 +30,13 @@ class BoxCommands:
 
     def commands(self) -> dict[str, Command]:
         """By their names."""
-        return {"rescan": self.rescan}
+        return {
+            "rescan": self.rescan,
+            "versions": self.versions,
+            "restore": self.restore,
+            "conflicts": self.conflicts,
+            "resolve": self.resolve,
+        }
 
     def _box(self, name: object) -> Box:
         """
@@ -44,3 +51,48 @@ class BoxCommands:
     def rescan(self, box: str) -> Deferred[None]:
         """Look at the whole folder; answered when that is done."""
         return self._box(box).rescan()
+
+    def versions(self, box: str, path: str) -> Deferred[list[Answer]]:
+        """What is kept of a path; see L{flocknode.box.requests.Requests.versions}."""
+        return self._box(box).desk.versions(_text(path))
+
+    def restore(
+        self, box: str, path: str, at: str | float, to: str | None = None
+    ) -> Deferred[Answer]:
+        """Put kept content back; see L{flocknode.box.requests.Requests.restore}."""
+        if isinstance(at, bool) or not isinstance(at, (str, int, float)):
+            raise FlocknodeError("the command takes other arguments")
+        return self._box(box).desk.restore(_text(path), at, None if to is None else _text(to))
+
+    def conflicts(self, box: str | None = None) -> Deferred[Answer]:
+        """
+        C{boxes}: by name, what L{flocknode.box.requests.Requests.conflicts}
+        says; C{problems}: of other boxes, why they cannot say anything.
+        """
+        if box is None:
+            return Deferred.fromCoroutine(_conflicts(self._boxes))
+        asked = self._box(box).desk.conflicts()
+        return asked.addCallback(lambda found: {"boxes": {box: found}, "problems": []})
+
+    def resolve(self, box: str, keep: str, path: str) -> Deferred[Answer]:
+        """End a conflict; see L{flocknode.box.requests.Requests.resolve}."""
+        return self._box(box).desk.resolve(_text(keep), _text(path))
+
+
+async def _conflicts(boxes: Mapping[str, Box]) -> Answer:
+    found, problems = {}, []
+    for name, box in boxes.items():
+        try:
+            found[name] = await box.desk.conflicts()
+        except FlocknodeError as error:
+            problems.append(f"box {name}: {error}")
+    return {"boxes": found, "problems": problems}
+
+
+def _text(value: object) -> str:
+    """
+    @raise FlocknodeError: it is none.
+    """
+    if not isinstance(value, str):
+        raise FlocknodeError("the command takes other arguments")
+    return value

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from flocknode import __version__
-from flocknode.commands import keys, status
+from flocknode.commands import conflicts, keys, restore, status
 from flocknode.errors import FlocknodeError
 
-COMMANDS = (status, keys)
+COMMANDS = (status, restore, conflicts, keys)
 """Modules of L{flocknode.commands}, in the order of the help."""
 
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="flocknode",
-        description="Keys of a flocknode, and what a running one is doing."
+        description="Keys of a flocknode, what a running one is doing, and what it keeps."
         " The node itself runs as 'twistd flocknode'.",
     )
     parser.add_argument("--version", action="version", version=f"flocknode {__version__}")

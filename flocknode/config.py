@@ -16,6 +16,8 @@ from typing import Any
 import attrs
 
 from flocknode import configkeys, configtext
+from flocknode.box import retention
+from flocknode.box.retention import Policy
 from flocknode.errors import ConfigError
 
 
@@ -24,15 +26,17 @@ class BoxConfig:
     """
     @ivar path: absolute.
     @ivar forban: also public through Forban.
-    @ivar versions: seconds for which replaced and deleted content is kept; 0: not.
+    @ivar versions: which replaced and deleted content is kept.
+    @ivar versions_size: bytes that it may take in all; C{None}: as many as it takes.
     @ivar symlinks: C{copy}, C{follow} or C{ignore}.
     """
 
     name: str
     path: str
     forban: bool = False
-    versions: int = configkeys.VERSIONS_KEPT
+    versions: Policy = retention.DEFAULT
     symlinks: str = "copy"
+    versions_size: int | None = None
 
 
 @attrs.frozen

@@ -11,9 +11,10 @@ from collections.abc import Callable
 import attrs
 
 from flocknode import addresses, configtext
+from flocknode.box.retention import KeepFor, KeepLast, KeepNone, Policy, Staggered
 
-VERSIONS_KEPT = 30 * 86400
-"""Seconds for which replaced and deleted content is kept, if nothing else is said."""
+MOST_VERSIONS = 999_999
+"""Versions of one file, at most, that C{keep} can ask for."""
 
 Parser = Callable[[str, str], object]
 """(value, folder) to what it means; ValueError: one clause on what was expected."""
@@ -42,7 +43,7 @@ def _choice(*words: str) -> Parser:
     return parse
 
 
-def _number(low: int, high: int) -> Parser:
+def _number(low: int, high: int) -> Callable[[str, str], int]:
     def parse(value: str, folder: str) -> int:
         if not (value.isascii() and value.isdigit() and len(value) < 10):
             raise ValueError(f"expected a whole number from {low} to {high}")
@@ -98,8 +99,23 @@ def _rate(value: str, folder: str) -> int:
     return configtext.rate(value)
 
 
-def _duration(value: str, folder: str) -> int:
-    return configtext.duration(value)
+def _versions(value: str, folder: str) -> Policy:
+    if value == "staggered":
+        return Staggered()
+    word, _, count = value.partition(" ")
+    if word == "keep":
+        return KeepLast(_number(1, MOST_VERSIONS)(count.strip(), folder))
+    try:
+        seconds = configtext.duration(value)
+    except ValueError:
+        raise ValueError(
+            "expected none, keep and a number, staggered, or a time such as 30d, 12h or 1y"
+        ) from None
+    return KeepFor(float(seconds)) if seconds else KeepNone()
+
+
+def _size(value: str, folder: str) -> int | None:
+    return None if value == "none" else configtext.size(value)
 
 
 _NO_FORBAN = "has no Forban yet and keeps every box private"
@@ -116,7 +132,8 @@ KEYS: dict[str, dict[str, Key]] = {
     },
     "box": {
         "forban": Key(_yes, instead=_NO_FORBAN, same=(False,)),
-        "versions": Key(_duration),
+        "versions": Key(_versions),
+        "versions_size": Key(_size),
         "symlinks": Key(
             _choice("copy", "follow", "ignore"),
             instead="copies symbolic links as links",

@@ -95,6 +95,19 @@ _RATE_UNITS = {
 }
 _RATE = re.compile(rf"(\d{{1,12}}(?:\.\d{{1,6}})?)\s*({'|'.join(_RATE_UNITS)})/s\Z", re.ASCII)
 
+_SIZE_UNITS = {
+    "B": 1,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+}
+_SIZE = re.compile(rf"(\d{{1,12}}(?:\.\d{{1,6}})?)\s*({'|'.join(_SIZE_UNITS)})\Z", re.ASCII)
+
 _DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _DURATION = re.compile(rf"(\d{{1,6}})\s*([{''.join(_DURATION_UNITS)}])\Z", re.ASCII)
 
@@ -111,6 +124,21 @@ def rate(text: str) -> int:
     value = round(float(match[1]) * _RATE_UNITS[match[2]])
     if not 1 << 10 <= value <= 1 << 40:
         raise ValueError("expected a rate between 1 KiB/s and 1024 GiB/s")
+    return value
+
+
+def size(text: str) -> int:
+    """
+    @param text: C{10 GiB}, C{500 MB}.
+    @return: bytes, up to 1 EiB.
+    @raise ValueError: one clause that says what was expected.
+    """
+    match = _SIZE.match(text)
+    if match is None:
+        raise ValueError("expected a size such as 10 GiB or 500 MB, or none")
+    value = round(float(match[1]) * _SIZE_UNITS[match[2]])
+    if value > 1 << 60:
+        raise ValueError("expected a size up to 1048576 TiB")
     return value
 
 

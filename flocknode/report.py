@@ -6,7 +6,9 @@ from others: nothing in them reaches the terminal as anything but text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -84,6 +86,52 @@ def show_keys(console: Console, own: Mapping[str, str], others: Mapping[str, str
         if endpoint not in own:
             table.add_row("other", Text(public), Text(plain(endpoint)))
     console.print(table)
+
+
+def show_versions(console: Console, versions: Sequence[Mapping[str, Any]]) -> None:
+    """
+    @param versions: what the node answers to C{versions}.
+    """
+    table = _table("kept", "id", "changed", "size", "kind", "path")
+    for version in versions:
+        table.add_row(
+            moment(version["kept"]),
+            version["id"][:8],
+            moment(version["mtime"]),
+            size(version["size"]),
+            version["kind"],
+            Text(plain(version["path"])),
+        )
+    console.print(table)
+
+
+def show_conflicts(console: Console, boxes: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """
+    @param boxes: what the node answers to C{conflicts}.
+    """
+    table = _table("box", "file", "conflict copy", "changed", "size")
+    for name, conflicts in boxes.items():
+        for conflict in conflicts:
+            gone = "" if conflict["there"] else " (gone)"
+            table.add_row(
+                Text(plain(name)),
+                Text(plain(conflict["of"]) + gone),
+                Text(plain(conflict["path"])),
+                moment(conflict["mtime"]),
+                size(conflict["size"]),
+            )
+    console.print(table)
+
+
+def moment(seconds: float) -> str:
+    """
+    @param seconds: since the epoch.
+    @return: local time, as C{flocknode restore} takes it.
+    """
+    try:
+        return datetime.datetime.fromtimestamp(seconds).isoformat(" ", "seconds")
+    except (ValueError, OverflowError, OSError):
+        return "?"
 
 
 def _table(*columns: str) -> Table:

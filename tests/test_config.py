@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode import config, configkeys, configtext
+from flocknode.box.retention import KeepFor, KeepLast, KeepNone, Staggered
 from flocknode.config import BoxConfig, Config, ConsoleConfig, FlockConfig, ForbanConfig, Overrides
 from flocknode.errors import ConfigError
 
@@ -40,6 +41,7 @@ state      = ../state
 [box papers]
 forban = yes            # also public through Forban
 versions = 12h
+versions_size = 10 GiB
 symlinks = ignore
 [flock]
 protocol = 2
@@ -83,7 +85,12 @@ class Reading(SynchronousTestCase):
                 nodes=("tcp://192.0.2.11:5671",),
                 boxes=(
                     BoxConfig(
-                        "papers", os.path.expanduser("~/papers"), True, 12 * 3600, "ignore"
+                        "papers",
+                        os.path.expanduser("~/papers"),
+                        True,
+                        KeepFor(12 * 3600),
+                        "ignore",
+                        10 << 30,
                     ),
                     BoxConfig("music", "/srv/Music #1"),
                 ),
@@ -197,6 +204,13 @@ class Refusing(SynchronousTestCase):
             ("box b", "forban = perhaps", "forban"),
             ("box b", "versions = 30", "versions"),
             ("box b", "versions = -1d", "versions"),
+            ("box b", "versions = keep", "versions"),
+            ("box b", "versions = keep 0", "versions"),
+            ("box b", "versions = keep many", "versions"),
+            ("box b", "versions_size = 10", "versions_size"),
+            ("box b", "versions_size = -1 GiB", "versions_size"),
+            ("box b", "versions_size = 10 GiB/s", "versions_size"),
+            ("box b", "versions_size = 9999999 TiB", "versions_size"),
             ("box b", "symlinks = keep", "symlinks"),
             ("flock", "protocol = 3", "protocol"),
             ("flock", "cover = none", "cover"),
@@ -282,6 +296,26 @@ class Units(SynchronousTestCase):
         for text in ["", "100", "100 mbit/s", "100 Mbps", "1e6 B/s", "-1 MB/s", "\u0661 MB/s"]:
             self.assertRaises(ValueError, configtext.rate, text)
 
+    def test_what_versions_are_kept(self) -> None:
+        for text, policy in [
+            ("none", KeepNone()),
+            ("0d", KeepNone()),
+            ("keep 5", KeepLast(5)),
+            ("keep  12", KeepLast(12)),
+            ("2w", KeepFor(14 * 86400)),
+            ("staggered", Staggered()),
+        ]:
+            found = parse(f"{HOST}box = b@/b\n[box b]\nversions = {text}\n")
+            self.assertEqual(found.boxes[0].versions, policy)
+
+    def test_sizes(self) -> None:
+        for text, value in [("10 GiB", 10 << 30), ("1.5MB", 1_500_000), ("0 B", 0)]:
+            self.assertEqual(configtext.size(text), value)
+        for text in ["", "10", "GiB", "1 gib", "-1 B", "1e3 B", "\u0661 MB"]:
+            self.assertRaises(ValueError, configtext.size, text)
+        found = parse(HOST + "box = b@/b\n[box b]\nversions_size = none\n")
+        self.assertIsNone(found.boxes[0].versions_size)
+
     def test_durations(self) -> None:
         for text, value in [("30d", 2_592_000), ("90 s", 90), ("1y", 31_536_000), ("none", 0)]:
             self.assertEqual(configtext.duration(text), value)
@@ -308,7 +342,8 @@ class Overriding(SynchronousTestCase):
     def test_the_section_of_a_box_serves_the_option_of_that_name(self) -> None:
         found = parse(FULL, overrides=Overrides(boxes=("papers@/elsewhere",)))
         self.assertEqual(
-            found.boxes, (BoxConfig("papers", "/elsewhere", True, 12 * 3600, "ignore"),)
+            found.boxes,
+            (BoxConfig("papers", "/elsewhere", True, KeepFor(12 * 3600), "ignore", 10 << 30),),
         )
 
     def test_what_is_wrong_with_an_option_names_the_option(self) -> None:

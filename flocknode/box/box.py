@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from flocknode.box.core import Core, Told
+from flocknode.box.desk import Desk
 from flocknode.box.disk.site import Site
 from flocknode.box.engine import Snapshot
 from flocknode.box.index.database import Index
@@ -47,9 +48,6 @@ CALM = 2.0
 AFTER_FAULT = 5.0
 """Seconds until something is tried again after the disk or the index failed."""
 
-PRUNING = 3600.0
-"""Seconds between looks for kept versions that are old enough to go."""
-
 T = TypeVar("T")
 
 
@@ -75,6 +73,7 @@ class Box(Service):
     @ivar listener: who exchanges this box; set before it is started.  It is
         told L{BoxListener.advanced} also when the index gets another id.
     @ivar id: L{box_id} of the name.
+    @ivar desk: where people ask for kept versions and conflicts.
     @ivar ready: fires when the index is open, whether or not the folder is
         there.
     """
@@ -123,6 +122,7 @@ class Box(Service):
             new_watcher=watcher,
             arrived=self._arrived,
         )
+        self.desk = Desk(self._core, self._ask, self._presence)
 
     # Life
 
@@ -133,7 +133,6 @@ class Box(Service):
         self._scanning.start()
         self._reader.start()
         self._poll()
-        self._timers.later("prune", PRUNING, self._prune)
 
     async def _stop(self) -> None:
         self._timers.stop()
@@ -385,10 +384,6 @@ class Box(Service):
     def _rescan(self) -> None:
         self._timers.later("rescan", self._settings.rescan, self._rescan)
         self._surveyor.scan()
-
-    def _prune(self) -> None:
-        self._timers.later("prune", PRUNING, self._prune)
-        self._do(self._core.prune)
 
     def _joined(self, joined: bool) -> bool:
         if self._numbers.withheld and joined:

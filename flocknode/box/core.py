@@ -16,6 +16,7 @@ from flocknode.box.disk.site import Site, open_site
 from flocknode.box.engine import BoxEngine, Snapshot
 from flocknode.box.events import Events
 from flocknode.box.index.database import Index
+from flocknode.box.requests import Requests
 from flocknode.box.settings import BoxSettings
 from flocknode.box.survey.observe import Sighting
 from flocknode.box.values import Entry, Hash, Holder
@@ -145,6 +146,15 @@ class Core:
             self._engine.surveyed()
             self._engine.prune()
 
+    # What people ask
+
+    def request(self, work: Callable[..., T], *arguments: Any) -> T:
+        """
+        @param work: a method of L{Requests}.
+        @raise BoxError: one sentence for whoever asked.
+        """
+        return work(Requests(self._engine), *arguments)
+
     # What the engine does
 
     def release(self) -> None:
@@ -154,10 +164,6 @@ class Core:
     def step(self) -> None:
         """See L{BoxEngine.step}."""
         self._engine.step()
-
-    def prune(self) -> None:
-        """See L{BoxEngine.prune}."""
-        self._engine.prune()
 
     def entries_after(self, number: int, limit: int) -> tuple[list[Entry], int]:
         """See L{BoxEngine.entries_after}."""

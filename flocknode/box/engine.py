@@ -265,14 +265,9 @@ class BoxEngine:
         return None if self.planner is None else self.planner.delay()
 
     def prune(self) -> None:
-        """Remove what was kept for long enough, and lists that nobody needs."""
-        planner, contents = self.planner, self.ledger.index.contents
-        if planner is None:
-            return
-        names = planner.site.versions.prune(self._wall() - self._settings.versions)
-        with self.ledger.index.transaction():
-            contents.forget_kept(names)
-            contents.forget_block_lists([want.content for want in planner.wants.all()])
+        """Now and every hour, remove what is not to be kept, and lists that nobody needs."""
+        if self.planner is not None:
+            self.planner.prune()
 
     def snapshot(self) -> Snapshot:
         """The numbers as they are now."""

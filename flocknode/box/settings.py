@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import attrs
 
-DAY = 86_400.0
-"""Seconds."""
+from flocknode.box import retention
+from flocknode.box.retention import Policy
 
 
 @attrs.frozen
 class BoxSettings:
     """
-    @ivar versions: seconds for which replaced and deleted content is kept.
+    @ivar versions: which replaced and deleted content is kept.
+    @ivar versions_size: bytes that it may take in all; L{None}: as many as it takes.
     @ivar rescan: seconds between full scans, beside those that the watcher
         asks for: no watcher hears everything (network file systems, mmap).
     @ivar poll: seconds between looks whether the folder is (still) there.
@@ -22,7 +23,8 @@ class BoxSettings:
         it found, although nobody has told it what they know.
     """
 
-    versions: float = 30 * DAY
+    versions: Policy = retention.DEFAULT
+    versions_size: int | None = None
     rescan: float = 3600.0
     poll: float = 3.0
     batch: int = 256

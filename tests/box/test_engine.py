@@ -263,9 +263,11 @@ class LifeTests(PeerCase):
         a.put("file", b"two")
         exchange(a, b)
         b.engine.prune()
+        b.wait(3)
         self.assertEqual(len(b.kept()), 1)
-        b.engine._wall = lambda: 4e9
+        b.planner._pruner._wall = lambda: 4e9
         b.engine.prune()
+        b.work()
         self.assertEqual(b.kept(), [])
         self.assertEqual(b.site.versions.names(), [])
         left = b.index._db.execute("SELECT count(*) FROM blocklist").fetchone()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 
 _PIECE = 1 << 26
 """Bytes at a time, so that a copy of any size can be interrupted."""
@@ -28,6 +29,15 @@ def copy_content(source: int, target: int) -> int:
     @return: the bytes copied.
     @raise OSError: C{ENOSPC}, C{EIO}, …
     """
+    return max(copy_pieces(source, target), default=0)
+
+
+def copy_pieces(source: int, target: int) -> Iterator[int]:
+    """
+    L{copy_content} a piece at a time, for whoever has other things to do.
+
+    @return: the bytes copied so far.
+    """
     done = 0
     while True:
         try:
@@ -39,10 +49,11 @@ def copy_content(source: int, target: int) -> int:
         if count == 0:
             break
         done += count
+        yield done
     # Some file systems copy nothing and call it the end: look for more.
     while data := os.pread(source, _BUFFER, done):
         done += write_all(target, data, done)
-    return done
+        yield done
 
 
 def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> int:

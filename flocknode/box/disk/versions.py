@@ -57,7 +57,7 @@ class VersionStore:
     """
     The version store of a box.
 
-    @param now: seconds since the epoch; part of the names, for L{prune}.
+    @param now: seconds since the epoch; part of the names, for L{older}.
     @param random: n -> n random bytes, so that names are never used twice.
     @ivar directory: its descriptor.
     @raise BoxError: (from the constructor) if it cannot be made.
@@ -155,18 +155,14 @@ class VersionStore:
         except OSError:
             self._remove_tree(name)
 
-    def prune(self, before: float) -> list[bytes]:
+    def older(self, before: float) -> list[bytes]:
         """
-        Remove what was kept before this time.
+        What was kept before this time, oldest first.
 
         @param before: seconds since the epoch.
-        @return: the names that were removed.
         """
         limit = b"%016x" % max(0, int(before * 1e9))
-        old = [name for name in self.names() if name[:16] < limit]
-        for name in old:
-            self.remove(name)
-        return old
+        return [name for name in self.names() if name[:16] < limit]
 
     def unlisted(self, known: frozenset[bytes]) -> list[Kept]:
         """

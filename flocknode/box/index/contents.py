@@ -162,6 +162,44 @@ class Contents:
         """All that lies in the version store, oldest first."""
         return self._kept("ORDER BY kept")
 
+    def kept_at(self, path: bytes) -> list[KeptRow]:
+        """What was kept of this path, newest first."""
+        return self._kept("WHERE path = ? ORDER BY kept DESC, name DESC", (path,))
+
+    def kept_under(self, path: bytes, limit: int = -1) -> list[KeptRow]:
+        """
+        What was kept of this path and of all below it (empty: of the box),
+        newest first.
+
+        @param limit: so many; -1: all.
+        """
+        order = "ORDER BY kept DESC, name DESC LIMIT ?"
+        if not path:
+            return self._kept(order, (limit,))
+        return self._kept(
+            f"WHERE path = ? OR (path > ? AND path < ?) {order}",
+            (path, path + b"/", path + b"0", limit),  # "0" follows "/"
+        )
+
+    def kept_oldest(self, limit: int, after: tuple[float, bytes]) -> list[KeptRow]:
+        """So many that follow this (C{kept}, C{name}), oldest first."""
+        return self._kept(
+            "WHERE (kept, name) > (?, ?) ORDER BY kept, name LIMIT ?", (*after, limit)
+        )
+
+    def kept_paths(self, limit: int, after: bytes) -> list[Path]:
+        """So many paths that something was kept of, following this one."""
+        found = self._db.execute(
+            "SELECT DISTINCT path FROM version WHERE path > ? ORDER BY path LIMIT ?",
+            (after, limit),
+        )
+        return [Path(path) for (path,) in found]
+
+    def kept_size(self) -> int:
+        """Bytes of all that lies in the version store."""
+        (size,) = self._db.execute("SELECT sum(size) FROM version").fetchone()
+        return size or 0
+
     def kept_names(self) -> frozenset[bytes]:
         """The names of all of it."""
         return frozenset(name for (name,) in self._db.execute("SELECT name FROM version"))

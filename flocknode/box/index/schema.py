@@ -25,7 +25,7 @@ import sqlite3
 
 from flocknode.errors import BoxError
 
-VERSION = 1
+VERSION = 2
 
 _CREATE = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -88,6 +88,7 @@ CREATE TABLE version (
 ) WITHOUT ROWID;
 CREATE INDEX version_content ON version (content);
 CREATE INDEX version_kept ON version (kept);
+CREATE INDEX version_path ON version (path);
 
 CREATE TABLE holder (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -99,7 +100,7 @@ CREATE TABLE holder (
 );
 """
 
-_UPGRADES: dict[int, str] = {}
+_UPGRADES: dict[int, str] = {1: "CREATE INDEX version_path ON version (path);"}
 """By the version it starts from: statements that lead to the next one."""
 
 

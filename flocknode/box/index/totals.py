@@ -9,7 +9,6 @@ so that asking for them costs nothing however large the box is.  Pure.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterable
 
@@ -17,13 +16,13 @@ import msgspec
 from blake3 import blake3
 
 from flocknode.box.index.rows import Row, shown
+from flocknode.box.merge.conflict import original
 from flocknode.box.values import Kind, Path
 
 DIGEST_MODULUS = 1 << 128
 """Digests of entries are added modulo this."""
 
 _LENGTH = struct.Struct(">I")
-_CONFLICT = re.compile(rb"\.conflict-[0-9]{8}-[0-9]{6}-[0-9a-f]{12}")
 
 
 def row_digest(row: Row) -> int:
@@ -36,7 +35,7 @@ def row_digest(row: Row) -> int:
 
 def is_conflict_name(path: bytes) -> bool:
     """Whether the last component is the name of a conflict sibling."""
-    return _CONFLICT.search(path.rpartition(b"/")[2]) is not None
+    return b".conflict-" in path and original(path.rpartition(b"/")[2]) is not None
 
 
 class Totals:

@@ -29,6 +29,12 @@ _MAX_EXTENSION = 32
 # What follows the last dot of a name is an extension only if it is this short
 # (dot included); the stem can be cut to fit, the extension can not.
 
+_SIBLING = re.compile(
+    rb"(.+?)(?:\.conflict-[0-9]{8}-[0-9]{6}-[0-9a-f]{12}(?:-[1-9][0-9]{0,8})?)+"
+    rb"(\.[^.]{0,%d})?" % (_MAX_EXTENSION - 1),
+    re.DOTALL,
+)
+
 _EPOCH = datetime.datetime(1970, 1, 1)
 _MAX_SECONDS = 2**63 // 10**9
 # An mtime beyond what 64 bits of nanoseconds hold is named as the last one.
@@ -88,6 +94,36 @@ def shortest_limit(name: bytes, value: Value) -> int:
     """The least C{limit} that L{conflict_name} can keep."""
     # Ten more: "-" and the number of a value that loses again and again.
     return len(_marker(value)) + 10 + len(_split(name)[1])
+
+
+def original(name: bytes) -> bytes | None:
+    """
+    Whose sibling this is, as far as its name says: of a name that was cut to
+    fit, only the beginning is left.
+
+    @param name: one component of a path.
+    @return: the name without what L{conflict_name} has put into it, once or
+        more often; L{None}: it is no sibling's name.
+    """
+    match = _SIBLING.fullmatch(name)
+    return None if match is None else match[1] + (match[2] or b"")
+
+
+def was_cut(name: bytes, candidate: bytes) -> bool:
+    """Can C{name} be a sibling of C{candidate}, whose name was cut to fit?"""
+    short = original(name)
+    if short is None or len(name) <= MAX_NAME - 4 or original(candidate) is not None:
+        return False
+    stem, extension = _split(short)
+    whole, same = _split(candidate)
+    return extension == same and whole != stem and whole.startswith(stem)
+
+
+def numbered_name(name: bytes, number: int) -> bytes:
+    """C{plan (2).txt}: a plain name next to C{plan.txt}."""
+    stem, extension = _split(name)
+    tail = b" (%d)" % number + extension
+    return _cut(stem, MAX_NAME - len(tail)) + tail
 
 
 def _split(name: bytes) -> tuple[bytes, bytes]:

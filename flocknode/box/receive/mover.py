@@ -45,6 +45,9 @@ SECOND_LOOK = 2.0
 held it open."""
 
 
+_UNREADABLE = "What was there cannot be read; it is in .flocknode/versions."
+
+
 @attrs.frozen
 class _Recheck:
     due: float
@@ -61,6 +64,7 @@ class Mover:
     @param now: seconds; C{wall}: seconds since the epoch.
     @param failed: told (path, one sentence) of what could not be placed.
     @param cancelled: whether to stop hashing.
+    @ivar kept: paths that something was kept of, since this was last emptied.
     """
 
     def __init__(
@@ -81,7 +85,12 @@ class Mover:
         self._wall = wall
         self._failed = failed
         self._cancelled = cancelled
+        self.kept: set[Path] = set()
         self._rechecks: deque[_Recheck] = deque()
+
+    def watched(self) -> frozenset[bytes]:
+        """Names in the version store that will be looked at once more."""
+        return frozenset(each.kept.name for each in self._rechecks)
 
     def next_due(self) -> float | None:
         """When L{recheck} has something to do, or L{None}."""
@@ -209,7 +218,7 @@ class Mover:
         lists: list[Hashed] = []
         for path, before, each, observation in seen:
             if observation is None:
-                self._failed(path, "What was there cannot be read; it is in .flocknode/versions.")
+                self._failed(path, _UNREADABLE)
                 continue
             self._changes.surprise(draft, path, before, observation, self._site)
             surprised.append(path)
@@ -257,6 +266,7 @@ class Mover:
             events.look.add(Path(path.rpartition(b"/")[0] or path))
 
     def _kept_row(self, path: Path, kept: Kept, content: bytes) -> KeptRow:
+        self.kept.add(path)
         stat = kept.stat
         kind = Kind.SYMLINK if stat.type is FileType.SYMLINK else Kind.FILE
         return KeptRow(
@@ -284,6 +294,31 @@ class Mover:
         except (OSError, Changed):
             return None
         return Observation(path, hashed.stat, hashed)
+
+    # For somebody who asked
+
+    def displaced(self, outcome: Placed | Surprise) -> list[Change]:
+        """
+        Something was put at a path as if the user had done it himself, and
+        this came out: it is kept as what others replace is.  The index goes
+        on saying what was there, until the folder is looked at.
+        """
+        kept, path = outcome.kept, outcome.path
+        if kept is None:
+            return []
+        row = self._ledger.index.row(path)
+        before = None if row is None else row.placed
+        self._rechecks.append(_Recheck(self._now() + SECOND_LOOK, kept, path, before))
+        if isinstance(outcome, Placed) and before is not None:
+            with self._ledger.index.transaction():
+                kept_row = self._kept_row(path, kept, before.value.content)
+                self._ledger.index.contents.add_kept([kept_row])
+            return []
+        seen = self._observe(path, kept)
+        if seen is None or seen.hashed is None:
+            self._failed(path, _UNREADABLE)
+            return []
+        return self._take_back(path, before, kept, seen, seen.hashed)
 
     # Once more
 

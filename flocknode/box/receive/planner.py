@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from flocknode.box.disk.folder import FileType
+from flocknode.box.disk.placement import Placed, Surprise
 from flocknode.box.disk.site import Site
 from flocknode.box.events import Events
 from flocknode.box.index.draft import Change
 from flocknode.box.index.ledger import Ledger
 from flocknode.box.index.rows import Row
 from flocknode.box.receive.mover import Mover
+from flocknode.box.receive.pruning import Pruner
 from flocknode.box.receive.seeker import Seeker
 from flocknode.box.receive.tasks import Step, Task, Tasks, action_for
 from flocknode.box.receive.wants import Stage, Wants
@@ -66,6 +68,16 @@ class Planner:
         self._seeker = Seeker(ledger, self.wants, self.tasks, site, self.fail)
         self._mover = Mover(
             ledger, changes, site, now=now, wall=wall, failed=self.fail, cancelled=cancelled
+        )
+        self._pruner = Pruner(
+            ledger,
+            site,
+            self.wants,
+            settings,
+            watched=self._mover.watched,
+            now=now,
+            wall=wall,
+            cancelled=cancelled,
         )
         self._ready_since: float | None = None
         self._unsaved_since: float | None = None
@@ -176,6 +188,15 @@ class Planner:
 
     # Work that nobody waits for
 
+    def prune(self) -> None:
+        """Look for kept versions that may go, and lists that nobody needs, from now on."""
+        self._pruner.begin()
+
+    def displaced(self, outcome: Placed | Surprise) -> None:
+        """See L{Mover.displaced}; and the folder is looked at there."""
+        self.events.look.add(outcome.path)
+        self.follow(self._mover.displaced(outcome))
+
     def step(self) -> None:
         """Do a piece of the work that is waiting."""
         if not self.surveyed:
@@ -193,6 +214,9 @@ class Planner:
         self._save_if_due()
         self._place_if_due()
         seeker.tidy()
+        kept, mover.kept = mover.kept, set()
+        self._pruner.add(kept)
+        self._pruner.step()
 
     def delay(self) -> float | None:
         """Seconds until L{step} has something to do; L{None}: nothing is waiting."""
@@ -207,8 +231,9 @@ class Planner:
             self._place_at(now),
             self._save_at(now),
         ]
-        times = [time for time in due if time is not None]
-        return max(0.0, min(times) - now) if times else None
+        delays = [max(0.0, time - now) for time in due if time is not None]
+        pruning = self._pruner.delay()
+        return min(delays if pruning is None else [*delays, pruning], default=None)
 
     def _place_at(self, now: float) -> float | None:
         """

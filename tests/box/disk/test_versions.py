@@ -109,17 +109,16 @@ class VersionStoreTests(FolderCase):
         self.assertEqual(self.read(self.path(kept.name)), b"more data")
         self.assertEqual(kept.stat.size, 9)
 
-    def test_whatIsOldIsPruned(self) -> None:
+    def test_whatIsOldIsKnownByItsName(self) -> None:
         old = self.kept(b"old")
         self.now = 2_000.0
         new = self.kept(b"new")
-        self.assertEqual(self.store.prune(1_500.0), [old.name])
-        self.assertEqual(self.store.names(), [new.name])
+        self.assertEqual(self.store.older(1_500.0), [old.name])
+        self.assertEqual(self.store.older(2_500.0), [old.name, new.name])
 
-    def test_whatIsNotOursIsNotPruned(self) -> None:
+    def test_whatIsNotOursIsNeverOld(self) -> None:
         self.write(self.path(b"notes.txt"))
-        self.assertEqual(self.store.prune(1e9), [])
-        self.assertEqual(self.read(self.path(b"notes.txt")), b"")
+        self.assertEqual(self.store.older(1e9), [])
 
     def test_aDirectoryIsRemovedWithAllInItAndNothingElse(self) -> None:
         with open(self.outside + b"/precious", "wb"):

@@ -180,6 +180,32 @@ class ContentTests(IndexCase):
             self.index.contents.forget_kept([b"1", b"3"])
         self.assertEqual(self.index.contents.kept_names(), {b"2"})
 
+    def test_what_is_kept_is_found_by_path(self) -> None:
+        paths = (b"d", b"d/x", b"d/e/y", b"d.z", b"d0", b"d/x")
+        kept = [
+            KeptRow(b"%d" % time, Path(path), b"", 10, Kind.FILE, 0o644, 0, float(time))
+            for time, path in enumerate(paths, 1)
+        ]
+        contents = self.index.contents
+        with self.index.transaction():
+            contents.add_kept(kept)
+        self.assertEqual(contents.kept_at(b"d/x"), [kept[5], kept[1]])
+        self.assertEqual(contents.kept_under(b"d"), [kept[5], kept[2], kept[1], kept[0]])
+        self.assertEqual(contents.kept_under(b"d", 2), [kept[5], kept[2]])
+        self.assertEqual(contents.kept_under(b""), kept[::-1])
+        self.assertEqual(contents.kept_size(), 60)
+        self.assertEqual(contents.kept_paths(3, b"d"), [b"d.z", b"d/e/y", b"d/x"])
+        self.assertEqual(contents.kept_oldest(2, (2.0, b"2")), kept[2:4])
+
+    def test_an_index_of_the_first_schema_is_brought_up_to_date(self) -> None:
+        self.index._db.execute("DROP INDEX version_path")
+        self.index._db.execute("PRAGMA user_version = 1")
+        self.index.close()
+        index = Index(self.path)
+        self.addCleanup(index.close)
+        found = index._db.execute("SELECT name FROM sqlite_master WHERE type = 'index'")
+        self.assertIn(("version_path",), found.fetchall())
+
 
 class FileTests(IndexCase):
     def test_what_failed_was_never_written(self) -> None:

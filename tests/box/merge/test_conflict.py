@@ -14,7 +14,10 @@ from flocknode.box.merge.conflict import (
     MAX_PATH,
     conflict_name,
     conflict_path,
+    numbered_name,
+    original,
     shortest_limit,
+    was_cut,
 )
 from flocknode.box.values import Path, Value
 from tests.strategies import files, names
@@ -154,3 +157,53 @@ class ConflictPathTests(SynchronousTestCase):
         folder = b"/".join([b"d" * 203] * 20)
         path = conflict_path(Path(folder + b"/" + b"n" * 16), LOST)
         self.assertEqual(path, b"/".join([b"d" * 203] * 19) + b"/" + b"n" * 16 + MARKER)
+
+
+class OriginalTests(SynchronousTestCase):
+    """
+    Tests for L{original}, L{was_cut} and L{numbered_name}.
+    """
+
+    @given(names(), files())
+    def test_a_sibling_tells_whose_it_is(self, name: bytes, value: Value) -> None:
+        """Unless its name was cut; then it may still be the whole one's."""
+        sibling = conflict_name(name, value)
+        plain = original(name) or name
+        if len(plain) + 39 <= MAX_NAME and original(name) is None:
+            self.assertEqual(original(sibling), plain)
+            self.assertFalse(was_cut(sibling, plain))
+        else:
+            self.assertIsNotNone(original(sibling))
+
+    def test_a_sibling_of_a_sibling_belongs_to_the_file(self) -> None:
+        """However often it lost."""
+        name = b"plan.txt"
+        for _ in range(3):
+            name = conflict_name(name, LOST)
+            self.assertEqual(original(name), b"plan.txt")
+        other = Value(mtime_ns=5, content=bytes(32))
+        self.assertEqual(original(conflict_name(name, other)), b"plan.txt")
+
+    def test_other_names_are_no_siblings(self) -> None:
+        """The user's own files stay his."""
+        for name in (b"plan.txt", b"plan.conflict.txt", b"a.conflict-2026-1", b"", MARKER):
+            self.assertIsNone(original(name))
+
+    def test_a_name_that_was_cut_can_be_that_of_a_longer_one(self) -> None:
+        """And of no other."""
+        name = b"x" * 240 + b".txt"
+        sibling = conflict_name(name, LOST)
+        self.assertTrue(was_cut(sibling, name))
+        others = (b"x" * 240 + b".doc", b"y" * 240 + b".txt", original(sibling) or b"", sibling)
+        for other in others:
+            self.assertFalse(was_cut(sibling, other))
+
+    @given(names())
+    def test_a_numbered_name_is_a_plain_one(self, name: bytes) -> None:
+        """It fits, and keeps what tells what kind of file it is."""
+        self.assertEqual(numbered_name(b"plan.tar.gz", 2), b"plan.tar (2).gz")
+        plain = original(name) or name
+        found = numbered_name(plain, 10)
+        self.assertLessEqual(len(found), MAX_NAME)
+        self.assertNotEqual(found, plain)
+        self.assertIsNone(original(found))
