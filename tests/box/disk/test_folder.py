@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Any
 
 import attrs
 from hypothesis import given, settings
@@ -102,7 +103,10 @@ class FolderTests(FolderCase):
 
     def test_aMountedDirectoryIsNoPartOfTheBox(self) -> None:
         there = os.stat(self.root)
-        mounted = os.stat_result((*there[:2], there.st_dev + 1, *there[3:]))
+        reduced: Any = there.__reduce__()
+        fields, extra = reduced[1]
+        extra = {name: getattr(there, name) for name in extra}
+        mounted = os.stat_result((*fields[:2], there.st_dev + 1, *fields[3:]), extra)
         self.assertEqual(self.folder.stat_of(there).type, FileType.DIRECTORY)
         self.assertEqual(self.folder.stat_of(mounted).type, FileType.OTHER)
 
