@@ -111,7 +111,8 @@ class Member:
             (_cpu(os.getpid()) - node) / took,
             _memory(self._pid),
             self._gaps,
-            *self._state.lateness_ms,
+            self._state.lateness_ms[0],
+            self._state.lateness_ms[-1],
         )
 
     @property
@@ -136,6 +137,9 @@ class Member:
             while self._credit[member] >= len(RECORD):
                 self._credit[member] -= len(RECORD)
                 self.wire.send(member, Priority.BULK, RECORD)
+
+    def digest(self, member: MemberId, digest: bytes) -> None:
+        """See L{flocknode.flock.interfaces.Observer}."""
 
     def received(self, member: MemberId, data: bytes) -> None:
         """Count it."""

@@ -150,6 +150,12 @@ def _flock(status: NodeStatus) -> RenderableType:
         f"rounds: {status.rounds} since the start, {status.unfinished} of them with something"
         f" left over; link rate {size(status.rate)}/s",
     ]
+    if status.rounds:
+        _mean, median, late, worst = status.lateness_ms
+        lines.append(
+            f"emission is late by {median:.2f} ms (median), {late:.1f} ms (99 %),"
+            f" {worst:.0f} ms (worst)"
+        )
     if status.round_id:
         lines.insert(1, f"round: {status.round_id}")
     return Group(*map(Text, lines), "")

@@ -60,7 +60,7 @@ class NodeStatus:
     @ivar round_id: 0 when no round is on.
     @ivar rate: bytes per second and link in force.
     @ivar filled: share (0 to 1) of frames sent that carried something.
-    @ivar lateness_ms: mean and worst lateness of emission.
+    @ivar lateness_ms: of emission: mean, median, 99th percentile, worst.
     @ivar content_sent: bytes of content sent in pieces since the start, and
         C{content_received}.
     @ivar last_error: one sentence, or empty.
@@ -76,7 +76,7 @@ class NodeStatus:
     rounds: int = 0
     unfinished: int = 0
     filled: float = 0.0
-    lateness_ms: tuple[float, float] = (0.0, 0.0)
+    lateness_ms: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     content_sent: int = 0
     content_received: int = 0
     last_error: str = ""

@@ -41,7 +41,7 @@ STATUS = NodeStatus(
     ),
     crowd=2,
     filled=0.5,
-    lateness_ms=(0.1, 2.5),
+    lateness_ms=(0.1, 0.1, 0.5, 2.5),
 )
 
 

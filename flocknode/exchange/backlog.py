@@ -20,6 +20,9 @@ _LAST_PAUSE: Final = 3600.0
 """Seconds for which it is written off; twice as long each time.  Nobody tells
 when the disk has room again, or a folder is back."""
 
+_TRIAL: Final = 65_536
+"""Bytes that it counts for after that: a short round shows whether it helps now."""
+
 
 @attrs.define
 class _WrittenOff:
@@ -66,10 +69,12 @@ class Backlog:
             if written_off is not None and size < written_off.size:
                 self.forget(member)
                 written_off = None
-            hidden = 0
-            if written_off is not None and self._now() < written_off.until:
-                hidden = written_off.size
-            most = max(most, size - hidden)
+            if written_off is None:
+                counts = size
+            else:
+                due = self._now() >= written_off.until
+                counts = max(size - written_off.size, min(size, _TRIAL) if due else 0)
+            most = max(most, counts)
         return most
 
     def round_started(self, lacking: Mapping[bytes, int], missing: int) -> None:

@@ -131,7 +131,8 @@ class Flock:
     def state(self) -> FlockState:
         """What the engine is doing right now."""
         tally, current = self._shaper.tally, self._conductor.round
-        mean = tally.late / tally.ticks if tally.ticks else 0.0
+        late = tally.lateness
+        lateness = (late.mean, late.quantile(0.5), late.quantile(0.99), late.worst)
         return FlockState(
             status=int(self._conductor.status),
             round_id=current.id if current is not None else 0,
@@ -142,7 +143,7 @@ class Flock:
             unfinished=self._conductor.unfinished,
             frames_sent=tally.sent,
             frames_filled=tally.filled,
-            lateness_ms=(round(mean * 1000, 4), round(tally.latest * 1000, 4)),
+            lateness_ms=_milliseconds(*lateness),
         )
 
     def heartbeat_received(self, member: MemberId, message: bytes, now: float) -> None:
@@ -424,3 +425,9 @@ class Flock:
         if state != self._reported:
             self._reported, self._reported_at = state, now
             self._observer.state(state)
+
+
+def _milliseconds(
+    mean: float, median: float, late: float, worst: float
+) -> tuple[float, float, float, float]:
+    return round(mean * 1e3, 4), round(median * 1e3, 4), round(late * 1e3, 4), round(worst * 1e3, 4)

@@ -124,7 +124,8 @@ class FlockState:
     @ivar rounds: rounds finished since the start.
     @ivar unfinished: rounds that ended with something left over.
     @ivar frames_sent: and C{frames_filled}, those with any payload.
-    @ivar lateness_ms: of emission ticks, (mean, worst) since the start.
+    @ivar lateness_ms: of emission ticks since the start: mean, median, 99th
+        percentile, worst.
     """
 
     status: int = 100
@@ -136,4 +137,4 @@ class FlockState:
     unfinished: int = 0
     frames_sent: int = 0
     frames_filled: int = 0
-    lateness_ms: tuple[float, float] = (0.0, 0.0)
+    lateness_ms: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)

@@ -23,6 +23,7 @@ from typing import Final
 import attrs
 
 from flocknode.flock.interfaces import MemberId, Priority
+from flocknode.flock.lateness import Lateness
 from flocknode.flock.link import Built, Outgoing
 
 TICKS: Final = 50
@@ -87,17 +88,14 @@ class Tally:
     @ivar filled: frames with payload.
     @ivar refused: attempts that met a full queue.
     @ivar missed: frames that were never sent.
-    @ivar ticks: emission ticks; C{late} their lateness in all, C{latest} the
-        worst, seconds.
+    @ivar lateness: of emission ticks.
     """
 
     sent: int = 0
     filled: int = 0
     refused: int = 0
     missed: int = 0
-    ticks: int = 0
-    late: float = 0.0
-    latest: float = 0.0
+    lateness: Lateness = attrs.field(factory=Lateness)
 
 
 def _no_plan(slot: int) -> None:
@@ -163,10 +161,7 @@ class Shaper:
         plan = self._plan
         if plan is None or self._counts is not None or now < self.due or plan.is_over(now):
             return
-        tally = self.tally
-        tally.ticks += 1
-        tally.late += now - self.due
-        tally.latest = max(tally.latest, now - self.due)
+        self.tally.lateness.add(now - self.due)
         self._emit()
         self._schedule(self._tick + 1, now)
 

@@ -138,7 +138,7 @@ class State(msgspec.Struct, frozen=True, array_like=True, tag=24):
     unfinished: Natural
     frames_sent: Natural
     frames_filled: Natural
-    lateness_ms: tuple[float, float]
+    lateness_ms: tuple[float, float, float, float]
 
 
 class Data(NamedTuple):

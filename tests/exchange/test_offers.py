@@ -125,6 +125,13 @@ class WritingOff(SynchronousTestCase):
             self.clock.advance(1)
             self.assertEqual(self.backlog.most({A: 10}), 10)
 
+    def test_then_a_short_round_is_tried(self) -> None:
+        for _ in range(3):
+            self.round({A: 10**9}, {A: 10**9})
+        self.clock.advance(60)
+        self.assertEqual(self.backlog.most({A: 10**9}), 65_536)
+        self.assertEqual(self.backlog.most({A: 10**9 - 1}), 10**9 - 1)
+
     def test_but_what_is_added_to_it_is(self) -> None:
         for _ in range(3):
             self.round({A: 10}, {A: 10})

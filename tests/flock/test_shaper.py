@@ -187,8 +187,8 @@ class LatenessTests(SynchronousTestCase):
         emission = Emission()
         emission.run(late=lambda due: 0.001)
         tally = emission.shaper.tally
-        self.assertAlmostEqual(tally.late / tally.ticks, 0.001)
-        self.assertAlmostEqual(tally.latest, 0.001)
+        self.assertAlmostEqual(tally.lateness.mean, 0.001)
+        self.assertAlmostEqual(tally.lateness.worst, 0.001)
 
 
 class FullQueueTests(SynchronousTestCase):

@@ -171,7 +171,8 @@ class WireProcessTests(SynchronousTestCase):
         self.assertEqual(self.ready, [("tcp://127.0.0.1:1",)])
 
     def test_what_the_process_tells_is_observed(self) -> None:
-        state = FlockState(status=114, alive=(ANNA,), lateness_ms=(1.0, 2.0), frames_sent=7)
+        late = (1.0, 1.0, 1.5, 2.0)
+        state = FlockState(status=114, alive=(ANNA,), lateness_ms=late, frames_sent=7)
         process = self._start()
         process.tell(
             Alive(ANNA, 3),
@@ -191,7 +192,7 @@ class WireProcessTests(SynchronousTestCase):
                 unfinished=0,
                 frames_sent=7,
                 frames_filled=0,
-                lateness_ms=(1.0, 2.0),
+                lateness_ms=(1.0, 1.0, 1.5, 2.0),
             ),
         )
         self.assertEqual(
