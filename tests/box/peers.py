@@ -248,7 +248,7 @@ class Peer:
             delay = self.engine.delay()
             self.hear_engine()
             busy = bool(self.look_at or self.hash_again or self.rescan)
-            look, self.look_at = self.look_at | self.rescan, set()
+            look, self.look_at = (self.look_at | self.rescan) - {Path(b"")}, set()
             again, self.hash_again = self.hash_again, set()
             rescan, self.rescan = self.rescan, set()
             if look:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from flocknode.box.disk import marker
 from flocknode.box.disk.folder import Folder
+from flocknode.box.disk.ignoring import Ignored
 from flocknode.box.disk.perform import no_step
 from flocknode.box.disk.placer import Placer
 from flocknode.box.disk.staging import Staging
@@ -28,10 +29,16 @@ class Site:
     @param folder: which the site now closes.
     @param folder_id: what its marker says.
     @param step: see L{Placer}.
+    @param ignore_links: symbolic links do not belong to the box.
+    @ivar ignored: what else does not; asked from any thread.
     """
 
     def __init__(
-        self, folder: Folder, folder_id: bytes, step: Callable[[str, Path], None] = no_step
+        self,
+        folder: Folder,
+        folder_id: bytes,
+        step: Callable[[str, Path], None] = no_step,
+        ignore_links: bool = False,
     ) -> None:
         self.folder = folder
         self.folder_id = folder_id
@@ -39,6 +46,7 @@ class Site:
         self.versions = VersionStore(folder)
         self.placer = Placer(folder, self.staging, self.versions, step=step)
         self.capabilities = folder.capabilities
+        self.ignored = Ignored(folder, ignore_links)
 
     def in_place(self) -> bool:
         """Is it still there under its path, and still marked as this box?"""
@@ -56,7 +64,10 @@ class Site:
 
 
 def open_site(
-    root: str, folder_id: bytes | None, step: Callable[[str, Path], None] = no_step
+    root: str,
+    folder_id: bytes | None,
+    step: Callable[[str, Path], None] = no_step,
+    ignore_links: bool = False,
 ) -> tuple[Site, bool]:
     """
     Open the folder of a box.
@@ -79,7 +90,7 @@ def open_site(
     try:
         found = marker.read(folder)
         if folder_id is None:
-            site = Site(folder, marker.write(folder), step)
+            site = Site(folder, marker.write(folder), step, ignore_links)
         elif found is None:
             raise BoxError(
                 f"The folder {root} has no marker (.flocknode/box): it is not mounted or"
@@ -91,7 +102,7 @@ def open_site(
                 " right one back, or configure it as a new box."
             )
         else:
-            site = Site(folder, folder_id, step)
+            site = Site(folder, folder_id, step, ignore_links)
     except OSError as error:
         folder.close()
         raise BoxError(

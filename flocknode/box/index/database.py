@@ -162,6 +162,11 @@ class Index:
         """Those whose settled head is not what the folder holds."""
         return self._rows("WHERE pending")
 
+    def pending_below(self, path: bytes) -> list[Row]:
+        """Those of them anywhere below a directory (empty: the box itself)."""
+        prefix = path + b"/" if path else b""
+        return [row for row in self.pending() if row.path.startswith(prefix)]
+
     def children(self, path: bytes) -> Iterator[Row]:
         """Those directly in the directory (empty: the box itself)."""
         return self._rows("WHERE parent = ?", (path,))

@@ -14,6 +14,9 @@ from flocknode.box.events import Events
 from flocknode.box.index.draft import Change
 from flocknode.box.index.ledger import Ledger
 from flocknode.box.index.rows import Row
+from flocknode.box.paths import split
+from flocknode.box.patterns import FILE_NAME
+from flocknode.box.receive.leftout import LeftOut
 from flocknode.box.receive.mover import Mover
 from flocknode.box.receive.seeker import Seeker
 from flocknode.box.receive.tasks import Step, Task, Tasks, action_for
@@ -37,6 +40,7 @@ class Planner:
     @param cancelled: whether to stop as soon as possible.
     @ivar events: what is to be told; whoever takes it puts another in place.
     @ivar problems: why paths cannot be read, received or placed.
+    @ivar left: what is pending and ignored.
     @ivar surveyed: all that is in the folder is known; nothing is looked for
         or placed before that.
     """
@@ -56,6 +60,7 @@ class Planner:
         self.problems: dict[Path, str] = {}
         self.surveyed = False
         self.site = site
+        self.left = LeftOut(site)
         self.wants = Wants()
         self.tasks = Tasks()
         self._ledger = ledger
@@ -96,12 +101,23 @@ class Planner:
                 self._update_sources(new)
             else:
                 self._plan(new)
+            if split(change.path)[1] == FILE_NAME and _is_rewritten(change):
+                self._follow_patterns(Path(split(change.path)[0]))
+
+    def _follow_patterns(self, directory: Path) -> None:
+        """What is ignored there and below may be something else now."""
+        self.site.ignored.refresh(directory)
+        for row in self._ledger.index.pending_below(directory):
+            if (row.path in self.left) != self.left.leaves(row):
+                self._plan(row)
+        if self.surveyed:
+            self.events.rescan.add(directory)
 
     def _plan(self, row: Row) -> None:
         """The folder does not hold the settled head: see to it."""
         self._settle(row.path)
         head = row.head
-        if head is None:
+        if head is None or self.left.leaves(row):
             return
         action, content = action_for(row)
         task = self.tasks.add(row.path, action, content)
@@ -123,6 +139,7 @@ class Planner:
     def _settle(self, path: Path) -> None:
         """There is nothing to do at this path (any more)."""
         self.problems.pop(path, None)
+        self.left.forget(path)
         task = self.tasks.drop(path)
         want = None if task is None else self.wants.get(task.content)
         if want is None:
@@ -173,6 +190,13 @@ class Planner:
         task = self.tasks.get(path)
         if task is not None and task.step is not Step.HELD:
             self.tasks.hold(task, self._now())
+
+    def all_problems(self) -> dict[Path, str]:
+        """What people should know: L{problems}, and patterns that do not count."""
+        found = dict(self.problems)
+        for path, reason in self.site.ignored.problems.items():
+            found.setdefault(Path(path), reason)
+        return found
 
     # Work that nobody waits for
 
@@ -278,3 +302,11 @@ class Planner:
 def _same_task(old: Row, new: Row) -> bool:
     """Does what is to be done stay the same, whoever shows what?"""
     return old.head == new.head and old.placed == new.placed
+
+
+def _is_rewritten(change: Change) -> bool:
+    """Does the folder hold other content there than before?"""
+    old = None if change.old is None else change.old.placed
+    new = None if change.new is None else change.new.placed
+    before = None if old is None else (old.value.kind, old.value.content)
+    return before != (None if new is None else (new.value.kind, new.value.content))

@@ -18,7 +18,6 @@ from flocknode.box.index.columns import Disk, disk_tuple
 from flocknode.box.index.database import Index
 from flocknode.box.index.rows import joined, parents
 from flocknode.box.survey.hashing import Changed, Scanner
-from flocknode.box.survey.ignore import is_ignored
 from flocknode.box.survey.observe import Observation, Sighting
 from flocknode.box.values import Path
 
@@ -57,17 +56,26 @@ class Survey:
         self._index = index
         self._cancelled = cancelled
         self._now = now
-        self._scanner = Scanner(site.folder, is_ignored, entering)
+        self._ignored = site.ignored
+        self._entering = entering
+        self._scanner = Scanner(site.folder, self._ignored, self._enter)
         self._step = site.capabilities.clock_step_ns
         self._gone: list[Path] = []
         self._afresh = False
         self._clear()
+
+    def _enter(self, path: Path, descriptor: int) -> None:
+        self._ignored.entering(path, descriptor)
+        if self._entering is not None:
+            self._entering(path, descriptor)
 
     def scan(self, below: Path = Path(b"")) -> Iterator[Sighting]:  # noqa: B008
         """
         Look at everything in a directory (and at itself, if it is not the
         box's root).  What is gone comes last.
         """
+        if below and self._ignored(below, FileType.DIRECTORY):
+            return
         if below:
             yield from self._look_at_all(below)
         if not below or self._index.disk(below) is not None:
@@ -105,10 +113,11 @@ class Survey:
         known = self._index.disk(path)
         if stat is None:
             if known is not None:
-                self._gone.append(path)
+                if not self._ignored(path, FileType(known[0])):
+                    self._gone.append(path)
             else:
                 self._observations.append(Observation(path, None))
-        elif is_ignored(path, stat.type):
+        elif self._ignored(path, stat.type):
             return
         elif self._afresh or known is None or not _same(stat, known):
             self._observe(path, stat, known)
@@ -142,7 +151,7 @@ class Survey:
                     (joined(listing.path, name), FileType(disk[0]))
                     for name, disk in known.items()
                 )
-                if not is_ignored(path, type)
+                if not self._ignored(path, type)
             )
             if self._is_full():
                 yield self._take()
@@ -182,7 +191,9 @@ class Survey:
         self._observations.extend(
             Observation(row.path, None)
             for row in self._index.below(path)
-            if row.placed is not None and row.placed.disk is not None
+            if row.placed is not None
+            and row.placed.disk is not None
+            and not self._ignored(row.path, row.placed.disk.type)
         )
 
     def _finish(self) -> Iterator[Sighting]:
