@@ -213,6 +213,15 @@ class Index:
         )
         return {columns[0]: columns[1:] for columns in found}
 
+    def names(self, parent: bytes) -> list[tuple[bytes, bool, bool]]:
+        """Names directly in a directory: (name, is it alive, is it on disk)."""
+        found = self._db.execute(
+            "SELECT name, alive, disk_type IS NOT NULL FROM entry"
+            " WHERE parent = ? AND (alive OR disk_type IS NOT NULL)",
+            (parent,),
+        )
+        return [(name, bool(alive), bool(there)) for name, alive, there in found]
+
     def named_like(self, part: bytes) -> list[Path]:
         """What is on disk with these bytes in its name."""
         found = self._db.execute(

@@ -40,7 +40,7 @@ class Planner:
     @param cancelled: whether to stop as soon as possible.
     @ivar events: what is to be told; whoever takes it puts another in place.
     @ivar problems: why paths cannot be read, received or placed.
-    @ivar left: what is pending and ignored.
+    @ivar left: what is pending and not to be placed here.
     @ivar surveyed: all that is in the folder is known; nothing is looked for
         or placed before that.
     """
@@ -60,7 +60,7 @@ class Planner:
         self.problems: dict[Path, str] = {}
         self.surveyed = False
         self.site = site
-        self.left = LeftOut(site)
+        self.left = LeftOut(site, ledger.index)
         self.wants = Wants()
         self.tasks = Tasks()
         self._ledger = ledger
@@ -103,13 +103,23 @@ class Planner:
                 self._plan(new)
             if split(change.path)[1] == FILE_NAME and _is_rewritten(change):
                 self._follow_patterns(Path(split(change.path)[0]))
+            for path in self.left.affected(change):
+                self._plan_below(path)
+
+    def _plan_below(self, path: Path) -> None:
+        """What is left out there and below may have changed."""
+        row = self._ledger.index.row(path) if path else None
+        rows = self._ledger.index.pending_below(path)
+        if row is not None and row.pending:
+            rows.insert(0, row)
+        for row in rows:
+            if (row.path in self.left) != self.left.leaves(row):
+                self._plan(row)
 
     def _follow_patterns(self, directory: Path) -> None:
         """What is ignored there and below may be something else now."""
         self.site.ignored.refresh(directory)
-        for row in self._ledger.index.pending_below(directory):
-            if (row.path in self.left) != self.left.leaves(row):
-                self._plan(row)
+        self._plan_below(directory)
         if self.surveyed:
             self.events.rescan.add(directory)
 
@@ -192,8 +202,8 @@ class Planner:
             self.tasks.hold(task, self._now())
 
     def all_problems(self) -> dict[Path, str]:
-        """What people should know: L{problems}, and patterns that do not count."""
-        found = dict(self.problems)
+        """What people should know: L{problems}, names, and patterns that do not count."""
+        found = self.left.problems | self.problems
         for path, reason in self.site.ignored.problems.items():
             found.setdefault(Path(path), reason)
         return found

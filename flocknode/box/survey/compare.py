@@ -19,6 +19,7 @@ from flocknode.box.index.database import Index
 from flocknode.box.index.rows import joined, parents
 from flocknode.box.survey.hashing import Changed, Scanner
 from flocknode.box.survey.observe import Observation, Sighting
+from flocknode.box.survey.shown import ANOTHER, Shown
 from flocknode.box.values import Path
 
 SLICE = 256
@@ -58,7 +59,9 @@ class Survey:
         self._now = now
         self._ignored = site.ignored
         self._entering = entering
-        self._scanner = Scanner(site.folder, self._ignored, self._enter)
+        self._names = site.capabilities.names
+        self._shown = Shown(site.folder, index, self._names)
+        self._scanner = Scanner(site.folder, self._ignored, self._enter, self._shown.known_as)
         self._step = site.capabilities.clock_step_ns
         self._gone: list[Path] = []
         self._afresh = False
@@ -94,8 +97,8 @@ class Survey:
 
     def _look_at_all(self, *paths: Path) -> Iterator[Sighting]:
         """Look at these, and at directories above that are not known yet."""
-        wanted = set(paths)
-        for path in paths:
+        wanted = self._shown.paths(paths)
+        for path in tuple(wanted):
             wanted.update(above for above in parents(path) if self._index.disk(above) is None)
         for path in sorted(wanted):
             if self._cancelled():
@@ -113,7 +116,7 @@ class Survey:
         known = self._index.disk(path)
         if stat is None:
             if known is not None:
-                if not self._ignored(path, FileType(known[0])):
+                if self._can_go(path, known):
                     self._gone.append(path)
             else:
                 self._observations.append(Observation(path, None))
@@ -145,14 +148,13 @@ class Survey:
                 self._observe(joined(listing.path, name), stat, disk)
                 if self._is_full():
                     yield self._take()
-            self._gone.extend(
-                path
-                for path, type in (
-                    (joined(listing.path, name), FileType(disk[0]))
-                    for name, disk in known.items()
-                )
-                if not self._ignored(path, type)
-            )
+            shown = self._shown.same(known, [name for name, _ in listing.entries])
+            for name, disk in known.items():
+                path = joined(listing.path, name)
+                if name in shown:
+                    self._problems.append((path, ANOTHER))
+                elif self._can_go(path, disk):
+                    self._gone.append(path)
             if self._is_full():
                 yield self._take()
 
@@ -187,13 +189,22 @@ class Survey:
             # Together, or what seems alive below would bring it back.
             self._gone_below(path)
 
+    def _can_go(self, path: Path, known: Disk) -> bool:
+        """
+        Does it mean something that this is not there?  Not of what is
+        ignored, nor of what the disk cannot hold by that name.
+        """
+        if self._ignored(path, FileType(known[0])):
+            return False
+        return self._names.plain or not self._names.why_not(path)
+
     def _gone_below(self, path: Path) -> None:
         self._observations.extend(
             Observation(row.path, None)
             for row in self._index.below(path)
             if row.placed is not None
             and row.placed.disk is not None
-            and not self._ignored(row.path, row.placed.disk.type)
+            and self._can_go(row.path, disk_tuple(row.placed.disk))
         )
 
     def _finish(self) -> Iterator[Sighting]:
