@@ -117,11 +117,7 @@ KEYS: dict[str, dict[str, Key]] = {
     "box": {
         "forban": Key(_yes, instead=_NO_FORBAN, same=(False,)),
         "versions": Key(_duration),
-        "symlinks": Key(
-            _choice("copy", "follow", "ignore"),
-            instead="copies symbolic links as links",
-            same=("copy",),
-        ),
+        "symlinks": Key(_choice("copy", "follow", "ignore")),
     },
     "flock": {
         "protocol": Key(

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from flocknode.box.disk import marker
 from flocknode.box.disk.folder import Folder
+from flocknode.box.disk.following import FollowingFolder
 from flocknode.box.disk.ignoring import Ignored
 from flocknode.box.disk.perform import no_step
 from flocknode.box.disk.placer import Placer
@@ -29,8 +30,11 @@ class Site:
     @param folder: which the site now closes.
     @param folder_id: what its marker says.
     @param step: see L{Placer}.
-    @param ignore_links: symbolic links do not belong to the box.
-    @ivar ignored: what else does not; asked from any thread.
+    @param symlinks: C{copy}, C{follow} or C{ignore}.
+    @ivar view: the folder for reading what is in it: links are followed there,
+        if they are to be.
+    @ivar following: the same, if they are.
+    @ivar ignored: what does not belong to the box; asked from any thread.
     """
 
     def __init__(
@@ -38,7 +42,7 @@ class Site:
         folder: Folder,
         folder_id: bytes,
         step: Callable[[str, Path], None] = no_step,
-        ignore_links: bool = False,
+        symlinks: str = "copy",
     ) -> None:
         self.folder = folder
         self.folder_id = folder_id
@@ -46,7 +50,9 @@ class Site:
         self.versions = VersionStore(folder)
         self.placer = Placer(folder, self.staging, self.versions, step=step)
         self.capabilities = folder.capabilities
-        self.ignored = Ignored(folder, ignore_links)
+        self.following = FollowingFolder(folder) if symlinks == "follow" else None
+        self.view = self.following or folder
+        self.ignored = Ignored(self.view, symlinks == "ignore")
 
     def in_place(self) -> bool:
         """Is it still there under its path, and still marked as this box?"""
@@ -67,7 +73,7 @@ def open_site(
     root: str,
     folder_id: bytes | None,
     step: Callable[[str, Path], None] = no_step,
-    ignore_links: bool = False,
+    symlinks: str = "copy",
 ) -> tuple[Site, bool]:
     """
     Open the folder of a box.
@@ -90,7 +96,7 @@ def open_site(
     try:
         found = marker.read(folder)
         if folder_id is None:
-            site = Site(folder, marker.write(folder), step, ignore_links)
+            site = Site(folder, marker.write(folder), step, symlinks)
         elif found is None:
             raise BoxError(
                 f"The folder {root} has no marker (.flocknode/box): it is not mounted or"
@@ -102,7 +108,7 @@ def open_site(
                 " right one back, or configure it as a new box."
             )
         else:
-            site = Site(folder, folder_id, step, ignore_links)
+            site = Site(folder, folder_id, step, symlinks)
     except OSError as error:
         folder.close()
         raise BoxError(

@@ -11,6 +11,7 @@ from flocknode.box.disk.site import Site
 from flocknode.box.index.database import Index
 from flocknode.box.index.draft import Change
 from flocknode.box.index.rows import Row
+from flocknode.box.paths import split
 from flocknode.box.receive.namesakes import Namesakes, is_present, is_there
 from flocknode.box.values import Kind, Path
 
@@ -28,6 +29,11 @@ DISPLACED = (
     " the two on another node."
 )
 
+BEHIND_LINK = (
+    "A symbolic link that is followed leads there, and nothing is written through it: put a"
+    " directory or a file in its place to receive it."
+)
+
 
 class LeftOut:
     """
@@ -43,6 +49,7 @@ class LeftOut:
         self.problems: dict[Path, str] = {}
         self._names = site.capabilities.names
         self._namesakes = Namesakes(index, self._names)
+        self._behind: set[Path] = set()
         self._site = site
         self._left: dict[Path, tuple[int, int]] = {}
 
@@ -64,6 +71,10 @@ class LeftOut:
             self.size += size
             return True
         reason = "" if is_there(row) else self._why_not(row.path)
+        following = self._site.following
+        if not reason and following is not None and following.is_followed(row.path):
+            reason = BEHIND_LINK
+            self._behind.add(row.path)
         if reason:
             self._left[row.path] = 0, 0
             if not head.value.deleted and len(self.problems) < PROBLEMS:
@@ -85,19 +96,28 @@ class LeftOut:
     def affected(self, change: Change) -> list[Path]:
         """
         Paths of which, and of what lies below, it may be decided otherwise
-        after this change: they would have the same name on this disk.
+        after this change: they would have the same name on this disk, or a
+        link led to them.
         """
-        if self._names.exact:
+        if self._names.exact and not self._behind:
             return []
         self._namesakes.note(change.path)
         if _states(change.old) == _states(change.new):
             return []
-        return [row.path for row in self._namesakes.others(change.path)]
+        # What else is in the directory may be there by another way than before.
+        behind = self.behind_links(Path(split(change.path)[0]))
+        return behind + [row.path for row in self._namesakes.others(change.path)]
+
+    def behind_links(self, path: Path) -> list[Path]:
+        """What is left out at a path and below since a link led there."""
+        below = path + b"/" if path else b""
+        return [each for each in self._behind if each == path or each.startswith(below)]
 
     def forget(self, path: Path) -> None:
         """It is not pending any more."""
         files, size = self._left.pop(path, (0, 0))
         self.problems.pop(path, None)
+        self._behind.discard(path)
         self.files -= files
         self.size -= size
 

@@ -79,6 +79,8 @@ class Planner:
     def start(self) -> None:
         """Find out what was being placed before, and what is to be placed."""
         self._mover.recover(self.events)
+        if self.site.following is not None:
+            self.site.following.keep |= self._ledger.index.foreign_links()
         for row in self._ledger.index.pending():
             self._plan(row)
 
@@ -95,6 +97,8 @@ class Planner:
         """Rows changed: what is to be done now?"""
         for change in changes:
             new = change.new
+            if self.site.following is not None:
+                _keep_link(self.site.following.keep, change)
             if new is None or not new.pending:
                 self._settle(change.path)
             elif change.old is not None and _same_task(change.old, new):
@@ -188,6 +192,8 @@ class Planner:
     def looked_at(self, path: Path) -> None:
         """What is at this path is known again: what was held there may go on."""
         self.problems.pop(path, None)
+        for behind in self.left.behind_links(path):
+            self._plan_below(behind)
         task = self.tasks.get(path)
         if task is not None and task.step is Step.HELD:
             task.delay = 0.0
@@ -312,6 +318,17 @@ class Planner:
 def _same_task(old: Row, new: Row) -> bool:
     """Does what is to be done stay the same, whoever shows what?"""
     return old.head == new.head and old.placed == new.placed
+
+
+def _keep_link(keep: set[bytes], change: Change) -> None:
+    """A link that came from others stays one; one made here may be followed."""
+    row = change.new
+    placed = None if row is None else row.placed
+    disk = None if placed is None else placed.disk
+    if row is not None and disk is not None and disk.type is FileType.SYMLINK and not row.local:
+        keep.add(change.path)
+    else:
+        keep.discard(change.path)
 
 
 def _is_rewritten(change: Change) -> bool:

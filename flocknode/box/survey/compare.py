@@ -60,8 +60,8 @@ class Survey:
         self._ignored = site.ignored
         self._entering = entering
         self._names = site.capabilities.names
-        self._shown = Shown(site.folder, index, self._names)
-        self._scanner = Scanner(site.folder, self._ignored, self._enter, self._shown.known_as)
+        self._shown = Shown(site.view, index, self._names)
+        self._scanner = Scanner(site.view, self._ignored, self._enter, self._shown.known_as)
         self._step = site.capabilities.clock_step_ns
         self._gone: list[Path] = []
         self._afresh = False
@@ -69,7 +69,10 @@ class Survey:
 
     def _enter(self, path: Path, descriptor: int) -> None:
         self._ignored.entering(path, descriptor)
-        if self._entering is not None:
+        following = self._site.following
+        # What is behind a link is watched where it really is.
+        is_link = following is not None and following.is_followed(path)
+        if self._entering is not None and not is_link:
             self._entering(path, descriptor)
 
     def scan(self, below: Path = Path(b"")) -> Iterator[Sighting]:  # noqa: B008
@@ -77,13 +80,19 @@ class Survey:
         Look at everything in a directory (and at itself, if it is not the
         box's root).  What is gone comes last.
         """
-        if below and self._ignored(below, FileType.DIRECTORY):
-            return
-        if below:
-            yield from self._look_at_all(below)
-        if not below or self._index.disk(below) is not None:
-            yield from self._walk(below)
+        for path in (below, *sorted(self._ways(below))):
+            if path and self._ignored(path, FileType.DIRECTORY):
+                continue
+            if path:
+                yield from self._look_at_all(path)
+            if not path or self._index.disk(path) is not None:
+                yield from self._walk(path)
         yield from self._finish()
+
+    def _ways(self, path: Path) -> set[Path]:
+        """Other paths by which the same is known, through links."""
+        following = self._site.following
+        return set() if following is None else set(map(Path, following.others(path)))
 
     def look(self, paths: Iterable[Path], afresh: bool = False) -> Iterator[Sighting]:
         """
@@ -99,6 +108,8 @@ class Survey:
         """Look at these, and at directories above that are not known yet."""
         wanted = self._shown.paths(paths)
         for path in tuple(wanted):
+            wanted |= self._ways(path)
+        for path in tuple(wanted):
             wanted.update(above for above in parents(path) if self._index.disk(above) is None)
         for path in sorted(wanted):
             if self._cancelled():
@@ -109,7 +120,7 @@ class Survey:
 
     def _look_at(self, path: Path) -> Iterator[Sighting]:
         try:
-            stat = self._site.folder.lstat(path)
+            stat = self._site.view.lstat(path)
         except OSError as error:
             self._problem(path, error)
             return

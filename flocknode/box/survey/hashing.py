@@ -157,10 +157,11 @@ class Scanner:
             if len(prefix) + len(name) > LONGEST_PATH:
                 continue
             try:
-                stat = stat_of(entry.stat(follow_symlinks=False))
+                listed = stat_of(entry.stat(follow_symlinks=False))
             except FileNotFoundError:
                 continue
-            if not ignored(Path(prefix + name), stat.type):
+            stat = self._folder.seen(prefix + name, listed)
+            if stat is not None and not ignored(Path(prefix + name), stat.type):
                 found.append((name, stat))
         found.sort(key=lambda each: each[0])
         return found
