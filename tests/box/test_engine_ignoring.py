@@ -166,6 +166,20 @@ class IgnoringTests(PeerCase):
         self.assertIn(b"d", self.a.names())
         self.assertLevel(self.a, self.b)
 
+    def test_what_is_ignored_is_not_replaced_and_that_is_told(self) -> None:
+        self.b.put(".flockignore", b"x/\n")
+        self.b.put("x/mine", b"mine")
+        self.b.scan()
+        self.a.put("x", b"theirs")
+        exchange(self.a, self.b)
+        self.assertEqual(self.b.get("x/mine"), b"mine")
+        self.assertIn("ignored", dict(self.b.engine.snapshot().problems)[b"x"])  # type: ignore[index]
+        shutil.rmtree(self.b.path("x"))
+        self.b.look([b"x"])
+        exchange(self.a, self.b)
+        self.assertEqual(self.b.get("x"), b"theirs")
+        self.assertLevel(self.a, self.b)
+
     def test_a_file_of_patterns_with_a_wrong_line_is_one_problem(self) -> None:
         self.a.put(".flockignore", b"*.o\nbad\\\n")
         self.a.put("x.o", b"x")

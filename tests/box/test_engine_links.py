@@ -6,7 +6,9 @@ What boxes do about symbolic links and special files, as configured.
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+from random import Random
 
 from flocknode.box.settings import BoxSettings
 from tests.box.peers import Peer, PeerCase, exchange
@@ -200,3 +202,59 @@ class FollowTests(LinkCase):
         self.a.entering = lambda path, _: entered.append(path)
         self.a.scan()
         self.assertEqual(entered, [b"", b"d"])
+
+
+class StormTests(PeerCase):
+    """Whatever happens to links and patterns."""
+
+    names = (
+        *("f", "d/f", "d/e/f", "d/e", "d", "x", "x/y", "g.o", "d/g.o"),
+        *(".flockignore", "d/.flockignore"),
+    )
+    targets = ("f", "d", "../d", "d/e", "../f", "..", "x", "/etc", "nothing", "e", "../x")
+    patterns = (b"*.o\n", b"", b"d/\n", b"e\n!f\n", b"x\n")
+
+    def change(self, random: Random, peer: Peer, name: str, data: bytes) -> None:
+        path, chance = peer.path(name), random.random()
+        if name.endswith(".flockignore"):
+            peer.put(name, random.choice(self.patterns))
+        elif chance < 0.35:
+            peer.put(name, data)
+        elif chance < 0.6:
+            os.symlink(random.choice(self.targets), path)
+        elif os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+
+    def storm(self, seed: int, mine: str) -> None:
+        random = Random(seed)
+        base = os.path.join(self.base, f"{seed}{mine}")
+        os.makedirs(base)
+        a = Peer(base, "a", BoxSettings(symlinks=mine))
+        b = Peer(base, "b", BoxSettings(symlinks=random.choice(("copy", "follow", "ignore"))))
+        for number in range(25):
+            peer, name = random.choice((a, b)), random.choice(self.names)
+            try:
+                self.change(random, peer, name, b"%d" % number)
+            except OSError:
+                # What cannot be done is not done.
+                continue
+            if random.random() < 0.5:
+                peer.scan()
+            else:
+                peer.look([os.fsencode(name)])
+            if random.random() < 0.4:
+                exchange(a, b)
+            if random.random() < 0.1:
+                peer.restart()
+        exchange(a, b)
+        for row in a.index.rows():
+            self.assertEqual(row.history.heads, b.row(row.path).history.heads, (seed, row.path))
+        a.kill()
+        b.kill()
+
+    def test_boxes_come_to_rest_and_agree(self) -> None:
+        for seed in range(40 if os.environ.get("FLOCKNODE_SOAK") else 1):
+            for mine in ("follow", "ignore"):
+                self.storm(seed, mine)

@@ -265,6 +265,9 @@ class Mover:
         path = placement.path
         if isinstance(outcome, Occupied):
             events.look.update((path, outcome.path))
+            stat = outcome.stat
+            if stat is not None and self._site.ignored(outcome.path, stat.type):
+                self._failed(path, "Something ignored is in its place: move that away.")
             return
         self._failed(path, outcome.reason)
         if outcome.errno == errno.ENOTEMPTY:
