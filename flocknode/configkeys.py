@@ -134,11 +134,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "forban": Key(_yes, instead=_NO_FORBAN, same=(False,)),
         "versions": Key(_versions),
         "versions_size": Key(_size),
-        "symlinks": Key(
-            _choice("copy", "follow", "ignore"),
-            instead="copies symbolic links as links",
-            same=("copy",),
-        ),
+        "symlinks": Key(_choice("copy", "follow", "ignore")),
     },
     "flock": {
         "protocol": Key(

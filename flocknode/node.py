@@ -124,7 +124,11 @@ class Node(MultiService):
                 box.name,
                 box.path,
                 config.state,
-                BoxSettings(versions=box.versions, versions_size=box.versions_size),
+                BoxSettings(
+                    versions=box.versions,
+                    versions_size=box.versions_size,
+                    symlinks=box.symlinks,
+                ),
             )
             for box in config.boxes
         )

@@ -103,7 +103,9 @@ class Core:
         engine = self._engine
         is_new = engine.ledger.folder_id is None
         try:
-            site, was_marked = open_site(self._root, engine.ledger.folder_id)
+            site, was_marked = open_site(
+                self._root, engine.ledger.folder_id, symlinks=self._settings.symlinks
+            )
         except BoxError as error:
             return None, str(error)
         self._site = site

@@ -273,7 +273,9 @@ class BoxEngine:
         """The numbers as they are now."""
         ledger, totals = self.ledger, self.ledger.totals
         holders = ledger.holders()
-        problems = {} if self.planner is None else self.planner.problems
+        planner = self.planner
+        problems: dict[Path, str] = {} if planner is None else planner.all_problems()
+        left = (0, 0) if planner is None else (planner.left.files, planner.left.size)
         return Snapshot(
             index_id=ledger.index_id,
             highest=0 if self.withheld else ledger.highest,
@@ -286,8 +288,8 @@ class BoxEngine:
             acknowledged={row.holder: row.acknowledged for row in holders},
             files=totals.files,
             size=totals.size,
-            needed=totals.needed,
-            needed_bytes=totals.needed_bytes,
+            needed=totals.needed - left[0],
+            needed_bytes=totals.needed_bytes - left[1],
             withheld=self.withheld,
             conflicts=tuple(sorted(totals.conflicts)),
             problems=tuple(problems.items()),

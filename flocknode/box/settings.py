@@ -21,6 +21,9 @@ class BoxSettings:
     @ivar gather: seconds that a batch waits for more files at most.
     @ivar alone: seconds after which a box whose index was lost announces what
         it found, although nobody has told it what they know.
+    @ivar symlinks: C{copy}: a link is copied as one; C{follow}: one made here
+        that leads to something in the box is read as that; C{ignore}: links
+        do not belong to the box.
     """
 
     versions: Policy = retention.DEFAULT
@@ -30,3 +33,4 @@ class BoxSettings:
     batch: int = 256
     gather: float = 0.1
     alone: float = 60.0
+    symlinks: str = "copy"

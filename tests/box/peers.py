@@ -59,6 +59,7 @@ class Peer:
         self.hook = step
         self.asked: list[Hash] = []
         self.rebuilt = False
+        self.entering: Callable[[Path, int], None] | None = None
         self._random = Random(name)
         self.start()
 
@@ -75,7 +76,10 @@ class Peer:
         self._site: Site | None = None
         try:
             self._site, marked = open_site(
-                os.fsdecode(self.root), self.engine.ledger.folder_id, self._step
+                os.fsdecode(self.root),
+                self.engine.ledger.folder_id,
+                self._step,
+                self.settings.symlinks,
             )
         except BoxError:
             return
@@ -233,7 +237,9 @@ class Peer:
         reading = Index(self.state, reading=True)
         try:
             # As if everything had been at rest for a while.
-            survey = Survey(self.site, reading, now=lambda: time.time_ns() + 10**10)
+            survey = Survey(
+                self.site, reading, self.entering, now=lambda: time.time_ns() + 10**10
+            )
             for sighting in look(survey):
                 self.engine.observe(sighting)
         except Away:
@@ -248,7 +254,7 @@ class Peer:
             delay = self.engine.delay()
             self.hear_engine()
             busy = bool(self.look_at or self.hash_again or self.rescan)
-            look, self.look_at = self.look_at | self.rescan, set()
+            look, self.look_at = (self.look_at | self.rescan) - {Path(b"")}, set()
             again, self.hash_again = self.hash_again, set()
             rescan, self.rescan = self.rescan, set()
             if look:

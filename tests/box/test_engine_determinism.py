@@ -90,7 +90,7 @@ class DeterminismTests(PeerCase):
 
     def test_names_that_differ_in_case_are_two_files(self) -> None:
         a, b = self.peers("a", "b")
-        if not a.site.capabilities.case_sensitive:
+        if not a.site.capabilities.names.case_sensitive:
             self.skipTest("This file system does not tell the cases of letters apart.")
         a.put("Plan.txt", b"upper", mtime=1000)
         b.put("plan.txt", b"lower", mtime=2000)
@@ -101,7 +101,7 @@ class DeterminismTests(PeerCase):
 
     def test_a_rename_that_changes_only_the_case_is_no_conflict(self) -> None:
         a, b = self.peers("a", "b")
-        if not a.site.capabilities.case_sensitive:
+        if not a.site.capabilities.names.case_sensitive:
             self.skipTest("This file system does not tell the cases of letters apart.")
         a.put("Plan.txt", b"content", mtime=1000)
         exchange(a, b)

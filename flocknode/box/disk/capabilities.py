@@ -11,6 +11,8 @@ from collections.abc import Callable
 import attrs
 
 from flocknode.box.disk import syscalls
+from flocknode.box.disk.naming import DOUBTFUL, PLAIN, Naming
+from flocknode.box.paths import LONGEST_NAME
 
 _NANOSECONDS = 1_111_111_111_987_654_321
 """An odd second with an odd fraction: no step divides it."""
@@ -28,8 +30,7 @@ class Capabilities:
     @ivar mtime_step_ns: the step to which it rounds a modification time.
     @ivar symlinks: it has symbolic links.
     @ivar hard_links: it has hard links.
-    @ivar case_sensitive: C{a} and C{A} are two names.
-    @ivar any_names: it takes any byte in a name, also what is not UTF-8.
+    @ivar names: which names it has.
     @ivar exchange: C{renameat2} can exchange; else replacing a file has a
         moment in which a change of the last instant is lost.
     @ivar noreplace: C{renameat2} can refuse to replace.
@@ -39,8 +40,7 @@ class Capabilities:
     mtime_step_ns: int = 1
     symlinks: bool = True
     hard_links: bool = True
-    case_sensitive: bool = True
-    any_names: bool = True
+    names: Naming = PLAIN
     exchange: bool = True
     noreplace: bool = True
 
@@ -61,7 +61,6 @@ def probe(directory: int) -> Capabilities:
     """
     names = [b"probe-" + os.urandom(8).hex().encode() for _ in range(3)]
     one, two, third = names
-    odd = one + b"-\xff:*?\\"
     try:
         for name in (one, two):
             _make(directory, name)
@@ -84,11 +83,7 @@ def probe(directory: int) -> Capabilities:
                 ),
                 lambda: os.unlink(third, dir_fd=directory),
             ),
-            case_sensitive=not _exists(directory, one.upper()),
-            any_names=_works(
-                lambda: _make(directory, odd),
-                lambda: os.unlink(odd, dir_fd=directory),
-            ),
+            names=_probe_names(directory, one),
             exchange=_works(
                 lambda: syscalls.rename(
                     directory, one, directory, two, syscalls.EXCHANGE
@@ -104,6 +99,40 @@ def probe(directory: int) -> Capabilities:
         for name in names:
             if _exists(directory, name):
                 os.unlink(name, dir_fd=directory)
+
+
+def _probe_names(directory: int, there: bytes) -> Naming:
+    """
+    @param there: a name that is taken, in lower case.
+    """
+    composed, decomposed = there + "é".encode(), there + "e\u0301".encode()
+    normalizing = False
+    if _works(lambda: _make(directory, composed)):
+        normalizing = _exists(directory, decomposed)
+        os.unlink(composed, dir_fd=directory)
+    longest = os.fstatvfs(directory).f_namemax
+    return Naming(
+        case_sensitive=not _exists(directory, there.upper()),
+        normalizing=normalizing,
+        text_only=not _holds_name(directory, there + b"-\xff"),
+        refused=bytes(
+            character
+            for character in DOUBTFUL
+            if not _holds_name(directory, b"%s-%c-" % (there, character))
+        ),
+        any_end=all(_holds_name(directory, there + end) for end in (b"-.", b"- ")),
+        devices=_holds_name(directory, b"aux." + there),
+        longest=longest if 0 < longest < LONGEST_NAME else LONGEST_NAME,
+    )
+
+
+def _holds_name(directory: int, name: bytes) -> bool:
+    """Can it be given, and does the disk show it as it was given?"""
+    if not _works(lambda: _make(directory, name)):
+        return False
+    shown = name in map(os.fsencode, os.listdir(directory))
+    os.unlink(name, dir_fd=directory)
+    return shown
 
 
 def _make(directory: int, name: bytes) -> None:

@@ -256,6 +256,14 @@ class Folder:
             result.st_nlink,
         )
 
+    def seen(self, path: bytes, stat: Stat) -> Stat | None:
+        """
+        What a name that was listed stands for, to whoever reads here.
+
+        @param stat: what the system says of it.
+        """
+        return stat
+
     def fstat(self, descriptor: int) -> Stat:
         """Of an open file."""
         return self.stat_of(os.fstat(descriptor))

@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 from flocknode.box.disk import marker
 from flocknode.box.disk.folder import Folder
+from flocknode.box.disk.following import FollowingFolder
+from flocknode.box.disk.ignoring import Ignored
 from flocknode.box.disk.perform import no_step
 from flocknode.box.disk.placer import Placer
 from flocknode.box.disk.staging import Staging
@@ -28,10 +30,19 @@ class Site:
     @param folder: which the site now closes.
     @param folder_id: what its marker says.
     @param step: see L{Placer}.
+    @param symlinks: C{copy}, C{follow} or C{ignore}.
+    @ivar view: the folder for reading what is in it: links are followed there,
+        if they are to be.
+    @ivar following: the same, if they are.
+    @ivar ignored: what does not belong to the box; asked from any thread.
     """
 
     def __init__(
-        self, folder: Folder, folder_id: bytes, step: Callable[[str, Path], None] = no_step
+        self,
+        folder: Folder,
+        folder_id: bytes,
+        step: Callable[[str, Path], None] = no_step,
+        symlinks: str = "copy",
     ) -> None:
         self.folder = folder
         self.folder_id = folder_id
@@ -39,6 +50,9 @@ class Site:
         self.versions = VersionStore(folder)
         self.placer = Placer(folder, self.staging, self.versions, step=step)
         self.capabilities = folder.capabilities
+        self.following = FollowingFolder(folder) if symlinks == "follow" else None
+        self.view = self.following or folder
+        self.ignored = Ignored(self.view, symlinks == "ignore")
 
     def in_place(self) -> bool:
         """Is it still there under its path, and still marked as this box?"""
@@ -56,7 +70,10 @@ class Site:
 
 
 def open_site(
-    root: str, folder_id: bytes | None, step: Callable[[str, Path], None] = no_step
+    root: str,
+    folder_id: bytes | None,
+    step: Callable[[str, Path], None] = no_step,
+    symlinks: str = "copy",
 ) -> tuple[Site, bool]:
     """
     Open the folder of a box.
@@ -79,7 +96,7 @@ def open_site(
     try:
         found = marker.read(folder)
         if folder_id is None:
-            site = Site(folder, marker.write(folder), step)
+            site = Site(folder, marker.write(folder), step, symlinks)
         elif found is None:
             raise BoxError(
                 f"The folder {root} has no marker (.flocknode/box): it is not mounted or"
@@ -91,7 +108,7 @@ def open_site(
                 " right one back, or configure it as a new box."
             )
         else:
-            site = Site(folder, folder_id, step)
+            site = Site(folder, folder_id, step, symlinks)
     except OSError as error:
         folder.close()
         raise BoxError(

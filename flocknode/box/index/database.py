@@ -17,6 +17,7 @@ from typing import Any
 
 import attrs
 
+from flocknode.box.disk.folder import FileType
 from flocknode.box.index import schema as index_schema
 from flocknode.box.index.columns import (
     DISK,
@@ -162,6 +163,17 @@ class Index:
         """Those whose settled head is not what the folder holds."""
         return self._rows("WHERE pending")
 
+    def pending_below(self, path: bytes) -> list[Row]:
+        """Those of them anywhere below a directory (empty: the box itself)."""
+        if not path:
+            return list(self.pending())
+        return list(
+            self._rows(
+                "WHERE pending AND (parent = ? OR (parent > ? AND parent < ?))",
+                (path, path + b"/", path + b"0"),  # "0" follows "/"
+            )
+        )
+
     def children(self, path: bytes) -> Iterator[Row]:
         """Those directly in the directory (empty: the box itself)."""
         return self._rows("WHERE parent = ?", (path,))
@@ -207,6 +219,23 @@ class Index:
             (parent,),
         )
         return {columns[0]: columns[1:] for columns in found}
+
+    def names(self, parent: bytes) -> list[tuple[bytes, bool, bool]]:
+        """Names directly in a directory: (name, is it alive, is it on disk)."""
+        found = self._db.execute(
+            "SELECT name, alive, disk_type IS NOT NULL FROM entry"
+            " WHERE parent = ? AND (alive OR disk_type IS NOT NULL)",
+            (parent,),
+        )
+        return [(name, bool(alive), bool(there)) for name, alive, there in found]
+
+    def foreign_links(self) -> set[bytes]:
+        """Symbolic links on disk that were not made in this folder."""
+        found = self._db.execute(
+            "SELECT parent, name FROM entry WHERE disk_type = ? AND NOT local",
+            (int(FileType.SYMLINK),),
+        )
+        return {joined(parent, name) for parent, name in found}
 
     def named_like(self, part: bytes) -> list[Path]:
         """What is on disk with these bytes in its name."""

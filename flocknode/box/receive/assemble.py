@@ -84,7 +84,7 @@ class Assembly:
 
     def _pieces(self, path: Path) -> Iterator[bytes]:
         try:
-            descriptor = self._site.folder.open(path)
+            descriptor = self._site.view.open(path)
         except OSError:
             return
         try:

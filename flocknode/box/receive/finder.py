@@ -121,7 +121,7 @@ class Finder:
     def _from_folder(
         self, content: Hash, path: Path, disk: Disk, offset: int, length: int | None
     ) -> bytes | None:
-        folder = self._site.folder
+        folder = self._site.view
         try:
             if disk[0] == int(FileType.SYMLINK):
                 return folder.readlink(path)[offset:]

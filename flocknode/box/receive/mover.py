@@ -191,6 +191,9 @@ class Mover:
         for intent, outcome in found:
             placement = intent.prepared.placement
             path = placement.path
+            if isinstance(outcome, Failed) and self._stays(intent, outcome):
+                self._hold(draft, intent, Placed(path, self._site.folder.lstat(path)), events)
+                continue
             if isinstance(outcome, (Occupied, Failed)):
                 held_back.add(path)
                 self._look_into(placement, outcome, events)
@@ -228,6 +231,18 @@ class Mover:
         settle_paths(draft, surprised)
         return self._ledger.commit(draft, also), held_back
 
+    def _stays(self, intent: Intent, outcome: Failed) -> bool:
+        """
+        Is it a deleted directory in which nothing is left but what is
+        ignored?  It stays on disk; the index says that it is deleted.
+        """
+        if outcome.errno != errno.ENOTEMPTY or not intent.head.value.deleted:
+            return False
+        try:
+            return self._site.ignored.only_ignored(outcome.path)
+        except OSError:
+            return False
+
     def _hold(
         self, draft: Draft, intent: Intent, outcome: Placed | Surprise, events: Events
     ) -> None:
@@ -235,7 +250,8 @@ class Mover:
         placement, head = intent.prepared.placement, intent.head
         path, disk = placement.path, outcome.stat
         if head.value.deleted:
-            disk = None
+            # But of a directory that stays for what is ignored in it.
+            disk = disk if disk is not None and disk.type is FileType.DIRECTORY else None
         elif disk is None:
             # It went away in the same instant, which is a local change.
             disk = intent.prepared.stat or placement.expected
@@ -258,6 +274,9 @@ class Mover:
         path = placement.path
         if isinstance(outcome, Occupied):
             events.look.update((path, outcome.path))
+            stat = outcome.stat
+            if stat is not None and self._site.ignored(outcome.path, stat.type):
+                self._failed(path, "Something ignored is in its place: move that away.")
             return
         self._failed(path, outcome.reason)
         if outcome.errno == errno.ENOTEMPTY:

@@ -15,6 +15,9 @@ from flocknode.box.events import Events
 from flocknode.box.index.draft import Change
 from flocknode.box.index.ledger import Ledger
 from flocknode.box.index.rows import Row
+from flocknode.box.paths import split
+from flocknode.box.patterns import FILE_NAME
+from flocknode.box.receive.leftout import LeftOut
 from flocknode.box.receive.mover import Mover
 from flocknode.box.receive.pruning import Pruner
 from flocknode.box.receive.seeker import Seeker
@@ -39,6 +42,7 @@ class Planner:
     @param cancelled: whether to stop as soon as possible.
     @ivar events: what is to be told; whoever takes it puts another in place.
     @ivar problems: why paths cannot be read, received or placed.
+    @ivar left: what is pending and not to be placed here.
     @ivar surveyed: all that is in the folder is known; nothing is looked for
         or placed before that.
     """
@@ -58,6 +62,7 @@ class Planner:
         self.problems: dict[Path, str] = {}
         self.surveyed = False
         self.site = site
+        self.left = LeftOut(site, ledger.index)
         self.wants = Wants()
         self.tasks = Tasks()
         self._ledger = ledger
@@ -86,6 +91,8 @@ class Planner:
     def start(self) -> None:
         """Find out what was being placed before, and what is to be placed."""
         self._mover.recover(self.events)
+        if self.site.following is not None:
+            self.site.following.keep |= self._ledger.index.foreign_links()
         for row in self._ledger.index.pending():
             self._plan(row)
 
@@ -102,18 +109,41 @@ class Planner:
         """Rows changed: what is to be done now?"""
         for change in changes:
             new = change.new
+            if self.site.following is not None:
+                _keep_link(self.site.following.keep, change)
             if new is None or not new.pending:
                 self._settle(change.path)
             elif change.old is not None and _same_task(change.old, new):
                 self._update_sources(new)
             else:
                 self._plan(new)
+            if split(change.path)[1] == FILE_NAME and _is_rewritten(change):
+                self._follow_patterns(Path(split(change.path)[0]))
+            for path in self.left.affected(change):
+                self._plan_below(path)
+
+    def _plan_below(self, path: Path) -> None:
+        """What is left out there and below may have changed."""
+        row = self._ledger.index.row(path) if path else None
+        rows = self._ledger.index.pending_below(path)
+        if row is not None and row.pending:
+            rows.insert(0, row)
+        for row in rows:
+            if (row.path in self.left) != self.left.leaves(row):
+                self._plan(row)
+
+    def _follow_patterns(self, directory: Path) -> None:
+        """What is ignored there and below may be something else now."""
+        self.site.ignored.refresh(directory)
+        self._plan_below(directory)
+        if self.surveyed:
+            self.events.rescan.add(directory)
 
     def _plan(self, row: Row) -> None:
         """The folder does not hold the settled head: see to it."""
         self._settle(row.path)
         head = row.head
-        if head is None:
+        if head is None or self.left.leaves(row):
             return
         action, content = action_for(row)
         task = self.tasks.add(row.path, action, content)
@@ -135,6 +165,7 @@ class Planner:
     def _settle(self, path: Path) -> None:
         """There is nothing to do at this path (any more)."""
         self.problems.pop(path, None)
+        self.left.forget(path)
         task = self.tasks.drop(path)
         want = None if task is None else self.wants.get(task.content)
         if want is None:
@@ -173,6 +204,8 @@ class Planner:
     def looked_at(self, path: Path) -> None:
         """What is at this path is known again: what was held there may go on."""
         self.problems.pop(path, None)
+        for behind in self.left.behind_links(path):
+            self._plan_below(behind)
         task = self.tasks.get(path)
         if task is not None and task.step is Step.HELD:
             task.delay = 0.0
@@ -185,6 +218,13 @@ class Planner:
         task = self.tasks.get(path)
         if task is not None and task.step is not Step.HELD:
             self.tasks.hold(task, self._now())
+
+    def all_problems(self) -> dict[Path, str]:
+        """What people should know: L{problems}, names, and patterns that do not count."""
+        found = self.left.problems | self.problems
+        for path, reason in self.site.ignored.problems.items():
+            found.setdefault(Path(path), reason)
+        return found
 
     # Work that nobody waits for
 
@@ -309,3 +349,22 @@ class Planner:
 def _same_task(old: Row, new: Row) -> bool:
     """Does what is to be done stay the same, whoever shows what?"""
     return old.head == new.head and old.placed == new.placed
+
+
+def _keep_link(keep: set[bytes], change: Change) -> None:
+    """A link that came from others stays one; one made here may be followed."""
+    row = change.new
+    placed = None if row is None else row.placed
+    disk = None if placed is None else placed.disk
+    if row is not None and disk is not None and disk.type is FileType.SYMLINK and not row.local:
+        keep.add(change.path)
+    else:
+        keep.discard(change.path)
+
+
+def _is_rewritten(change: Change) -> bool:
+    """Does the folder hold other content there than before?"""
+    old = None if change.old is None else change.old.placed
+    new = None if change.new is None else change.new.placed
+    before = None if old is None else (old.value.kind, old.value.content)
+    return before != (None if new is None else (new.value.kind, new.value.content))

@@ -161,7 +161,7 @@ def _is_current(site: Site, row: Row, seen: Observation) -> bool:
         # Never placed, so it was not us; who changes it again is heard of.
         return True
     try:
-        there = site.folder.lstat(seen.path)
+        there = site.view.lstat(seen.path)
     except OSError:
         return False
     if seen.stat is None:

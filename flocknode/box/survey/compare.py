@@ -19,8 +19,8 @@ from flocknode.box.index.columns import Disk, disk_tuple
 from flocknode.box.index.database import Index
 from flocknode.box.index.rows import joined, parents
 from flocknode.box.survey.hashing import Changed, Scanner
-from flocknode.box.survey.ignore import is_ignored
 from flocknode.box.survey.observe import Observation, Sighting
+from flocknode.box.survey.shown import ANOTHER, Shown
 from flocknode.box.values import Path
 
 SLICE = 256
@@ -58,22 +58,42 @@ class Survey:
         self._index = index
         self._cancelled = cancelled
         self._now = now
-        self._scanner = Scanner(site.folder, is_ignored, entering)
+        self._ignored = site.ignored
+        self._entering = entering
+        self._names = site.capabilities.names
+        self._shown = Shown(site.view, index, self._names)
+        self._scanner = Scanner(site.view, self._ignored, self._enter, self._shown.known_as)
         self._step = site.capabilities.clock_step_ns
         self._gone: list[Path] = []
         self._afresh = False
         self._clear()
+
+    def _enter(self, path: Path, descriptor: int) -> None:
+        self._ignored.entering(path, descriptor)
+        following = self._site.following
+        # What is behind a link is watched where it really is.
+        is_link = following is not None and following.is_followed(path)
+        if self._entering is not None and not is_link:
+            self._entering(path, descriptor)
 
     def scan(self, below: Path = Path(b"")) -> Iterator[Sighting]:  # noqa: B008
         """
         Look at everything in a directory (and at itself, if it is not the
         box's root).  What is gone comes last.
         """
-        if below:
-            yield from self._look_at_all(below)
-        if not below or self._index.disk(below) is not None:
-            yield from self._walk(below)
+        for path in (below, *sorted(self._ways(below))):
+            if path and self._ignored(path, FileType.DIRECTORY):
+                continue
+            if path:
+                yield from self._look_at_all(path)
+            if not path or self._index.disk(path) is not None:
+                yield from self._walk(path)
         yield from self._finish()
+
+    def _ways(self, path: Path) -> set[Path]:
+        """Other paths by which the same is known, through links."""
+        following = self._site.following
+        return set() if following is None else set(map(Path, following.others(path)))
 
     def look(self, paths: Iterable[Path], afresh: bool = False) -> Iterator[Sighting]:
         """
@@ -87,8 +107,10 @@ class Survey:
 
     def _look_at_all(self, *paths: Path) -> Iterator[Sighting]:
         """Look at these, and at directories above that are not known yet."""
-        wanted = set(paths)
-        for path in paths:
+        wanted = self._shown.paths(paths)
+        for path in tuple(wanted):
+            wanted |= self._ways(path)
+        for path in tuple(wanted):
             wanted.update(above for above in parents(path) if self._index.disk(above) is None)
         for path in sorted(wanted):
             if self._cancelled():
@@ -99,17 +121,18 @@ class Survey:
 
     def _look_at(self, path: Path) -> Iterator[Sighting]:
         try:
-            stat = self._site.folder.lstat(path)
+            stat = self._site.view.lstat(path)
         except OSError as error:
             self._problem(path, error)
             return
         known = self._index.disk(path)
         if stat is None:
             if known is not None:
-                self._gone.append(path)
+                if self._can_go(path, known):
+                    self._gone.append(path)
             else:
                 self._observations.append(Observation(path, None))
-        elif is_ignored(path, stat.type):
+        elif self._ignored(path, stat.type):
             return
         elif self._afresh or known is None or not _same(stat, known):
             self._observe(path, stat, known)
@@ -137,14 +160,13 @@ class Survey:
                 self._observe(joined(listing.path, name), stat, disk)
                 if self._is_full():
                     yield self._take()
-            self._gone.extend(
-                path
-                for path, type in (
-                    (joined(listing.path, name), FileType(disk[0]))
-                    for name, disk in known.items()
-                )
-                if not is_ignored(path, type)
-            )
+            shown = self._shown.same(known, [name for name, _ in listing.entries])
+            for name, disk in known.items():
+                path = joined(listing.path, name)
+                if name in shown:
+                    self._problems.append((path, ANOTHER))
+                elif self._can_go(path, disk):
+                    self._gone.append(path)
             if self._is_full():
                 yield self._take()
 
@@ -182,11 +204,22 @@ class Survey:
             # Together, or what seems alive below would bring it back.
             self._gone_below(path)
 
+    def _can_go(self, path: Path, known: Disk) -> bool:
+        """
+        Does it mean something that this is not there?  Not of what is
+        ignored, nor of what the disk cannot hold by that name.
+        """
+        if self._ignored(path, FileType(known[0])):
+            return False
+        return self._names.plain or not self._names.why_not(path)
+
     def _gone_below(self, path: Path) -> None:
         self._observations.extend(
             Observation(row.path, None)
             for row in self._index.below(path)
-            if row.placed is not None and row.placed.disk is not None
+            if row.placed is not None
+            and row.placed.disk is not None
+            and self._can_go(row.path, disk_tuple(row.placed.disk))
         )
 
     def _finish(self) -> Iterator[Sighting]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import attrs
 
@@ -63,6 +63,11 @@ class Hashed:
     stat: Stat
 
 
+def known_by_itself(parent: Path, shown: Collection[bytes]) -> dict[bytes, bytes]:
+    """The default of L{Scanner}: the disk shows each name as it is."""
+    return {}
+
+
 def nothing_ignored(path: Path, type: FileType) -> bool:
     """The default of L{Scanner}: no path is ignored."""
     return False
@@ -77,6 +82,8 @@ class Scanner:
     @param entering: called with (path, descriptor) of each directory after it
         was opened and before it is listed: a watch set here misses nothing.
         Called in the thread that scans.
+    @param known_as: (directory, names in it) -> by which other name each is
+        known.
     """
 
     def __init__(
@@ -84,8 +91,10 @@ class Scanner:
         folder: Folder,
         ignored: Callable[[Path, FileType], bool] = nothing_ignored,
         entering: Callable[[Path, int], None] | None = None,
+        known_as: Callable[[Path, Collection[bytes]], dict[bytes, bytes]] = known_by_itself,
     ) -> None:
         self._folder = folder
+        self._known_as = known_as
         self._ignored = ignored
         self._entering = entering
 
@@ -138,19 +147,22 @@ class Scanner:
         stat_of, ignored = self._folder.stat_of, self._ignored
         found: list[tuple[bytes, Stat]] = []
         with os.scandir(directory) as entries:
-            for entry in entries:
-                # scandir of a descriptor gives names as str.
-                name = os.fsencode(entry.name)
-                if not path and is_reserved(name):
-                    continue
-                if len(prefix) + len(name) > LONGEST_PATH:
-                    continue
-                try:
-                    stat = stat_of(entry.stat(follow_symlinks=False))
-                except FileNotFoundError:
-                    continue
-                if not ignored(Path(prefix + name), stat.type):
-                    found.append((name, stat))
+            # scandir of a descriptor gives names as str.
+            shown = {os.fsencode(entry.name): entry for entry in entries}
+        known_as = self._known_as(Path(path), shown.keys())
+        for shown_name, entry in shown.items():
+            name = known_as.get(shown_name, shown_name)
+            if not path and is_reserved(name):
+                continue
+            if len(prefix) + len(name) > LONGEST_PATH:
+                continue
+            try:
+                listed = stat_of(entry.stat(follow_symlinks=False))
+            except FileNotFoundError:
+                continue
+            stat = self._folder.seen(prefix + name, listed)
+            if stat is not None and not ignored(Path(prefix + name), stat.type):
+                found.append((name, stat))
         found.sort(key=lambda each: each[0])
         return found
 

@@ -33,9 +33,13 @@ def seen(stat: Stat | None, data: bytes = b"old") -> Observation:
 
 class ObserveTests(SynchronousTestCase):
     def value(
-        self, stat: Stat | None, data: bytes = b"old", placed: Placed | None = PLACED, **can: bool
+        self,
+        stat: Stat | None,
+        data: bytes = b"old",
+        placed: Placed | None = PLACED,
+        modes: bool = True,
     ) -> Value:
-        return observed_value(placed, seen(stat, data), Capabilities(**can))[0]
+        return observed_value(placed, seen(stat, data), Capabilities(modes=modes))[0]
 
     def test_what_is_gone_is_a_tombstone(self) -> None:
         self.assertEqual(observed_value(PLACED, seen(None), Capabilities()), (TOMBSTONE, 0))

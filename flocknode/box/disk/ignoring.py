@@ -1,0 +1,182 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+Which paths of a folder do not belong to its box.
+
+An ignored path is neither scanned nor placed nor read as deleted; what is
+known of it stays in the index and is passed on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from threading import Lock
+
+import attrs
+
+from flocknode.box.disk.folder import FileType, Folder, Stat
+from flocknode.box.paths import is_reserved, split
+from flocknode.box.patterns import BUILT_IN, FILE_NAME, LONGEST_FILE, Patterns, parse
+
+REMEMBERED = 20_000
+"""Directories whose rules are kept; beyond, all are found out anew."""
+
+PROBLEMS = 100
+"""Files with something wrong that are remembered, at most."""
+
+_GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL))
+
+
+@attrs.frozen
+class _Rules:
+    """
+    What holds for the names in a directory.
+
+    @ivar ignored: all of them are.
+    @ivar files: (bytes of a path that are not asked of these patterns, the
+        patterns), the nearest first.
+    @ivar own: of the directory's own file, when it was read.
+    """
+
+    ignored: bool
+    files: tuple[tuple[int, Patterns], ...] = ()
+    own: Stat | None = None
+
+
+class Ignored:
+    """
+    Says what is ignored, by the patterns in the folder as they are now.
+
+    Used by several threads.
+
+    @param links: symbolic links are.
+    @ivar problems: what is wrong with files of patterns, one sentence each.
+    """
+
+    def __init__(self, folder: Folder, links: bool = False) -> None:
+        self.problems: dict[bytes, str] = {}
+        self._folder = folder
+        self._links = links
+        self._rules: dict[bytes, _Rules] = {}
+        self._lock = Lock()
+
+    def __call__(self, path: bytes, type: FileType) -> bool:
+        """
+        Is this path left out?
+
+        @param type: what is there, or shall be.
+        """
+        if type is FileType.SYMLINK and self._links:
+            return True
+        parent, name = split(path)
+        return self._says(self._rules_of(parent), path, name, type is FileType.DIRECTORY)
+
+    def entering(self, path: bytes, descriptor: int) -> None:
+        """This directory is about to be listed: its rules must be those of now."""
+        with self._lock:
+            known = self._rules.get(path)
+        if known is None or known.ignored:
+            return
+        try:
+            now = self._folder.stat_in(descriptor, FILE_NAME)
+        except OSError:
+            now = None
+        if now != known.own:
+            self.refresh(path)
+
+    def refresh(self, directory: bytes) -> None:
+        """Its file of patterns has changed: forget the rules there and below."""
+        prefix = directory + b"/"
+        with self._lock:
+            for path in list(self._rules):
+                if not directory or path == directory or path.startswith(prefix):
+                    del self._rules[path]
+
+    def only_ignored(self, path: bytes) -> bool:
+        """
+        Is there nothing in this directory, at any depth, but what is ignored
+        (and directories)?  If it is empty: no.
+
+        @raise OSError: it cannot be read.
+        """
+        empty = True
+        waiting = [path]
+        while waiting:
+            above = waiting.pop()
+            for name, type in self._folder.listdir(above):
+                empty = False
+                below = above + b"/" + name
+                if self(below, type):
+                    continue
+                if type is not FileType.DIRECTORY:
+                    return False
+                waiting.append(below)
+        return not empty
+
+    def _says(self, rules: _Rules, path: bytes, name: bytes, directory: bool) -> bool:
+        if rules.ignored or (name == path and is_reserved(name)):
+            return True
+        if name == FILE_NAME:
+            # It is for all who have the box.
+            return False
+        for offset, patterns in rules.files:
+            says = patterns.says(os.fsdecode(path[offset:]), directory)
+            if says is not None:
+                return says
+        return BUILT_IN.says(os.fsdecode(name), directory) is True
+
+    def _rules_of(self, directory: bytes) -> _Rules:
+        rules = self._rules.get(directory)
+        if rules is not None:
+            return rules
+        unknown: list[bytes] = []
+        above = directory
+        while rules is None:
+            unknown.append(above)
+            if not above:
+                break
+            above = split(above)[0]
+            rules = self._rules.get(above)
+        for path in reversed(unknown):
+            if rules is not None and self._says(rules, path, split(path)[1], True):
+                rules = _Rules(True)
+            else:
+                rules = self._read(path, () if rules is None else rules.files)
+            with self._lock:
+                if len(self._rules) >= REMEMBERED:
+                    self._rules.clear()
+                self._rules[path] = rules
+        assert rules is not None
+        return rules
+
+    def _read(self, directory: bytes, above: tuple[tuple[int, Patterns], ...]) -> _Rules:
+        offset = len(directory) + 1 if directory else 0
+        path = (directory + b"/" if directory else b"") + FILE_NAME
+        try:
+            descriptor = self._folder.open(path)
+        except OSError as error:
+            if error.errno in _GONE:
+                self._tell(path, "")
+            else:
+                self._tell(path, f"It cannot be read: {os.strerror(error.errno or 0)}.")
+            return _Rules(False, above)
+        try:
+            stat = self._folder.fstat(descriptor)
+            data = os.pread(descriptor, LONGEST_FILE + 1, 0)
+        except OSError as error:
+            self._tell(path, f"It cannot be read: {os.strerror(error.errno or 0)}.")
+            return _Rules(False, above)
+        finally:
+            os.close(descriptor)
+        patterns, trouble = parse(data)
+        self._tell(path, trouble)
+        return _Rules(False, ((offset, patterns), *above) if len(patterns) else above, stat)
+
+    def _tell(self, path: bytes, trouble: str) -> None:
+        with self._lock:
+            # In place of the dictionary: somebody may be reading it.
+            problems = {key: value for key, value in self.problems.items() if key != path}
+            if trouble and len(problems) < PROBLEMS:
+                problems[path] = trouble
+            if problems or self.problems:
+                self.problems = problems
