@@ -26,6 +26,8 @@ class BoxConfig:
     @ivar forban: also public through Forban.
     @ivar versions: seconds for which replaced and deleted content is kept; 0: not.
     @ivar symlinks: C{copy}, C{follow} or C{ignore}.
+    @ivar watch: how changes are heard of: C{auto}, C{inotify}, C{watchdog} or
+        C{polling}.
     """
 
     name: str
@@ -33,6 +35,7 @@ class BoxConfig:
     forban: bool = False
     versions: int = configkeys.VERSIONS_KEPT
     symlinks: str = "copy"
+    watch: str = "auto"
 
 
 @attrs.frozen

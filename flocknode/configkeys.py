@@ -122,6 +122,7 @@ KEYS: dict[str, dict[str, Key]] = {
             instead="copies symbolic links as links",
             same=("copy",),
         ),
+        "watch": Key(_choice("auto", "inotify", "watchdog", "polling")),
     },
     "flock": {
         "protocol": Key(

@@ -32,7 +32,7 @@ from flocknode.box.settings import BoxSettings
 from flocknode.box.survey.changes import Away
 from flocknode.box.survey.observe import Sighting
 from flocknode.box.survey.surveyor import Surveyor
-from flocknode.box.survey.watch import Watcher
+from flocknode.box.survey.watching import Make, choose
 from flocknode.box.timers import Timers
 from flocknode.box.values import BoxListener, Entry, Hash, Holder, Need, Path
 from flocknode.errors import BoxError
@@ -92,7 +92,7 @@ class Box(Service):
         settings: BoxSettings = BoxSettings(),  # noqa: B008
         *,
         random: Random | None = None,
-        watcher: Callable[..., Watcher] = Watcher,
+        watcher: Make | None = None,
     ) -> None:
         self.name = name
         self.id = box_id(name)
@@ -120,7 +120,7 @@ class Box(Service):
             self._ask,
             self._reader,
             self._surveyor,
-            new_watcher=watcher,
+            new_watcher=choose(settings.watch) if watcher is None else watcher,
             arrived=self._arrived,
         )
 
@@ -191,6 +191,7 @@ class Box(Service):
             tuple(os.fsdecode(path) for path in numbers.conflicts),
             tuple((os.fsdecode(path), reason) for path, reason in numbers.problems),
             self._surveyor.scanned,
+            *self._presence.watching,
         )
 
     def _describe(self) -> str:

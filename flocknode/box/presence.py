@@ -14,7 +14,7 @@ from flocknode.box.disk.site import Site
 from flocknode.box.reader import Reader
 from flocknode.box.survey.settler import Settler
 from flocknode.box.survey.surveyor import Surveyor
-from flocknode.box.survey.watch import Watcher
+from flocknode.box.survey.watching import Hearer, Make, Watcher, ground_of
 from flocknode.box.values import Path
 
 
@@ -36,7 +36,7 @@ class Presence:
         reader: Reader,
         surveyor: Surveyor,
         *,
-        new_watcher: Callable[..., Watcher],
+        new_watcher: Make,
         arrived: Callable[[Site], None],
     ) -> None:
         self.site: Site | None = None
@@ -62,6 +62,12 @@ class Presence:
         elif not await self._ask(self._core.still_there):
             await self._end()
 
+    @property
+    def watching(self) -> tuple[str, str]:
+        """How it is watched, and why not better; empty while it is not."""
+        watcher = self._watcher
+        return ("", "") if watcher is None else (watcher.name, watcher.reason)
+
     def close(self) -> None:
         """It does not matter any more."""
         self._closed = True
@@ -84,9 +90,9 @@ class Presence:
 
     def _begin(self, site: Site) -> None:
         self.site = site
-        self._watcher = self._new_watcher(
-            self._reactor, self._settler.event, self._surveyor.rescan
-        )
+        hearer = Hearer(self._settler.event, self._surveyor.rescan, self._surveyor.scan)
+        ground = ground_of(site.folder.root, site.folder.root_fd)
+        self._watcher = self._new_watcher(self._reactor, ground, hearer)
         self._watcher.start()
         self._reader.begin(site)
         self._arrived(site)

@@ -20,6 +20,7 @@ class BoxSettings:
     @ivar gather: seconds that a batch waits for more files at most.
     @ivar alone: seconds after which a box whose index was lost announces what
         it found, although nobody has told it what they know.
+    @ivar watch: one of L{flocknode.box.survey.watching.CHOICES}.
     """
 
     versions: float = 30 * DAY
@@ -28,3 +29,4 @@ class BoxSettings:
     batch: int = 256
     gather: float = 0.1
     alone: float = 60.0
+    watch: str = "auto"
