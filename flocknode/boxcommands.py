@@ -29,7 +29,7 @@ class BoxCommands:
 
     def commands(self) -> dict[str, Command]:
         """By their names."""
-        return {"rescan": self.rescan}
+        return {"rescan": self.rescan, "eject": self.eject}
 
     def _box(self, name: object) -> Box:
         """
@@ -44,3 +44,7 @@ class BoxCommands:
     def rescan(self, box: str) -> Deferred[None]:
         """Look at the whole folder; answered when that is done."""
         return self._box(box).rescan()
+
+    def eject(self, box: str) -> Deferred[None]:
+        """Close everything of it, so that its medium can be unmounted; then answered."""
+        return self._box(box).eject()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import attrs
 
 from flocknode import addresses, configtext
+from flocknode.media import names
 
 VERSIONS_KEPT = 30 * 86400
 """Seconds for which replaced and deleted content is kept, if nothing else is said."""
@@ -78,9 +79,12 @@ def _name(value: str, folder: str) -> str:
 
 def _box(value: str, folder: str) -> tuple[str, str]:
     name, separator, path = value.partition("@")
+    path = path.lstrip()
     if not separator or not path:
         raise ValueError("expected <name>@<path>")
-    return _name(name.strip(), folder), addresses.expand(path.lstrip(), folder)
+    if names.is_spot(path):
+        return _name(name.strip(), folder), str(names.parse(path))
+    return _name(name.strip(), folder), addresses.expand(path, folder)
 
 
 def _listen(value: str, folder: str) -> str | None:

@@ -39,6 +39,8 @@ from flocknode.flock.interfaces import FlockState, MemberId, Priority
 from flocknode.flock.rate import rate
 from flocknode.flock.status import CALLING, Status
 from flocknode.lock import StateLock
+from flocknode.media.mounts import Mounts
+from flocknode.media.places import place
 from flocknode.socketpath import ShortWays
 from flocknode.status import MemberStatus, NodeStatus
 from flocknode.wire.child import WireProcess
@@ -121,15 +123,18 @@ class Node(MultiService):
             Box(
                 reactor,
                 box.name,
-                box.path,
+                place(box.path),
                 config.state,
                 BoxSettings(versions=box.versions, watch=box.watch),
             )
             for box in config.boxes
         )
+        mounts = Mounts(reactor)
+        mounts.setServiceParent(self)
         for box in self.boxes:
             self._exchange.add(box)
             box.setServiceParent(self)
+            mounts.tell(box.mounts_changed)
         ticker = TimerService(TICK, self._exchange.tick)
         ticker.clock = reactor
         ticker.setServiceParent(self)

@@ -17,7 +17,7 @@ import attrs
 
 from flocknode.errors import BoxError
 from flocknode.media.devices import Table, devices, mount_of, mounted, read_table
-from flocknode.media.names import Spot
+from flocknode.media.names import Spot, is_spot, parse
 
 _PASSING = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -43,7 +43,8 @@ class Place(Protocol):
         folder is kept on the medium.
     """
 
-    removable: bool
+    @property
+    def removable(self) -> bool: ...
 
     def __str__(self) -> str:
         """As it is configured."""
@@ -154,3 +155,10 @@ def _cannot_make(path: str, error: OSError) -> BoxError:
         f"The folder {path} cannot be made ({os.strerror(error.errno or 0)});"
         " make it, or name another one."
     )
+
+
+def place(where: str) -> Place:
+    """
+    @param where: an absolute path, or what L{flocknode.media.names.parse} takes.
+    """
+    return OnMedium(parse(where)) if is_spot(where) else Fixed(where)
