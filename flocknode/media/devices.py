@@ -91,6 +91,19 @@ def mount_of(descriptor: int, proc: str = "/proc/self") -> int | None:
     return None
 
 
+def type_of(descriptor: int) -> str:
+    """
+    @return: the type of the file system that this was opened on, as in the
+        table of mounts; empty if it cannot be told.
+    """
+    number = mount_of(descriptor)
+    try:
+        table = read_table()
+    except BoxError:
+        return ""
+    return next((mount.type for mount in table if mount.id == number), "")
+
+
 def _source(mount: Mount) -> int | None:
     return _number(mount.source) if mount.source.startswith(b"/dev/") else None
 

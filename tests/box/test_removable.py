@@ -15,7 +15,7 @@ from typing import Any
 from twisted.internet import reactor
 
 from flocknode.box.box import Box
-from flocknode.box.disk import syscalls
+from flocknode.box.disk import folder, syscalls
 from flocknode.box.index.rows import COST
 from flocknode.box.settings import BoxSettings
 from flocknode.errors import BoxError
@@ -404,6 +404,7 @@ class PoorFileSystemTests(RemovableCase):
         self.patch(os, "symlink", refuse)
         self.patch(os, "link", refuse)
         self.patch(os, "fchmod", refuse)
+        self.patch(folder, "type_of", lambda descriptor: "vfat")
         self.patch(syscalls, "rename", rename)
 
     async def test_files_come_and_go_all_the_same(self) -> None:

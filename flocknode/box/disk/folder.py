@@ -23,6 +23,7 @@ from flocknode.box.disk import syscalls
 from flocknode.box.disk.capabilities import Capabilities, probe
 from flocknode.box.paths import PRIVATE, check_path, is_reserved, split
 from flocknode.errors import BoxError
+from flocknode.media.devices import type_of
 
 __all__ = [
     "PRIVATE",
@@ -48,6 +49,11 @@ _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 """What opening says when a path is not there; C{ELOOP}: below a link."""
 
 
+_UNNUMBERED = frozenset(("vfat", "msdos", "exfat"))
+"""File systems without inodes: Linux makes numbers up, others after each mount
+(C{iunique} in its sources).  None of them has hard links."""
+
+
 class FileType(enum.IntEnum):
     """
     What a name stands for on disk.
@@ -71,6 +77,7 @@ class Stat:
     @ivar mtime_ns: nanoseconds since the epoch.
     @ivar ctime_ns: likewise; every rename changes it.
     @ivar mode: permission bits, C{& 0o777}.
+    @ivar inode: its number; 0 where a file has none that lasts.
     @ivar links: how many names the inode has; not compared.
     """
 
@@ -142,6 +149,7 @@ class Folder:
                 f"{os.strerror(error.errno or 0)}."
             ) from None
         self._device = os.fstat(self.root_fd).st_dev
+        self._numbered = type_of(self.root_fd) not in _UNNUMBERED
         self._openat2 = _has_openat2(self.root_fd)
         self._capabilities = capabilities
 
@@ -250,7 +258,7 @@ class Folder:
             result.st_mtime_ns,
             result.st_ctime_ns,
             mode & 0o777,
-            result.st_ino,
+            result.st_ino if self._numbered else 0,
             result.st_nlink,
         )
 

@@ -21,8 +21,7 @@ from twisted.internet.defer import Deferred
 
 from flocknode.box.survey.polling import Poller
 from flocknode.box.values import Path
-from flocknode.errors import BoxError
-from flocknode.media.devices import mount_of, read_table
+from flocknode.media.devices import type_of
 
 AUTO = "auto"
 
@@ -111,13 +110,7 @@ def ground_of(root: bytes, descriptor: int) -> Ground:
     """
     @param descriptor: of the open folder.
     """
-    number = mount_of(descriptor)
-    try:
-        table = read_table()
-    except BoxError:
-        table = ()
-    types = [mount.type for mount in table if mount.id == number]
-    return Ground(root, types[0] if types else "")
+    return Ground(root, type_of(descriptor))
 
 
 def choose(choice: str) -> Make:
