@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from flocknode.box.core import Core, NotHere, Told
+from flocknode.box.describe import describe
 from flocknode.box.disk.site import Site
 from flocknode.box.engine import Snapshot
 from flocknode.box.lane import Lane, Stopped
@@ -183,34 +184,15 @@ class Box(Service):
     @property
     def status(self) -> BoxStatus:
         """What it is doing, for people."""
-        numbers = self._numbers
-        return BoxStatus(
+        return describe(
             self.name,
-            self._where(),
-            self._describe(),
-            self._fault or self._presence.absence,
-            numbers.files,
-            numbers.size,
-            numbers.needed,
-            numbers.needed_bytes,
-            tuple(os.fsdecode(path) for path in numbers.conflicts),
-            tuple((os.fsdecode(path), reason) for path, reason in numbers.problems),
-            self._surveyor.scanned,
-            *self._presence.watching,
+            str(self._place),
+            self._numbers,
+            self._presence,
+            self._fault,
+            scanned=self._surveyor.scanned,
+            known=self._scanned,
         )
-
-    def _where(self) -> str:
-        site = self._presence.site
-        return str(self._place) if site is None else os.fsdecode(site.folder.root)
-
-    def _describe(self) -> str:
-        if self._fault:
-            return "error"
-        if self._presence.site is None:
-            return "offline" if self._presence.absence else "starting"
-        if not self._scanned:
-            return "scanning"
-        return "receiving" if self._numbers.needed else "in sync"
 
     # What is exchanged
 

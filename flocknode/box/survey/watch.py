@@ -35,11 +35,11 @@ from flocknode.box.paths import is_reserved
 from flocknode.box.survey.polling import Poller
 from flocknode.box.values import Path
 
-_WATCHES = "not every folder can be watched: raise fs.inotify.max_user_watches"
+_WATCHES = "not every directory can be watched; raise fs.inotify.max_user_watches"
 
-_INSTANCES = "nothing can be watched: raise fs.inotify.max_user_instances"
+_INSTANCES = "nothing can be watched; raise fs.inotify.max_user_instances"
 
-_NONE = "this system has no inotify"
+_NONE = "this system has no inotify; set watch = polling if that is all right"
 
 _MASK: int = (
     pyinotify.IN_CREATE
@@ -277,8 +277,8 @@ class InotifyWatcher(FileDescriptor):
     def _limit(self, why: str) -> None:
         if self._stopped or self.reason:
             return
-        self.reason = f"It is looked at again and again, for {why}."
-        self._log.warn("A box is looked at again and again, for {why}", why=why)
+        self.reason = f"The folder is looked at again and again: {why}."
+        self._log.warn("A folder is looked at again and again: {why}", why=why)
         self._poller.start()
 
     def _looking(self) -> None:
