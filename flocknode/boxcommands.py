@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from flocknode.box.box import Box
 from flocknode.control import Command
 from flocknode.errors import FlocknodeError
+from flocknode.plugged import PluggedMedia
 
 
 class BoxCommands:
@@ -21,10 +22,12 @@ class BoxCommands:
     The commands about boxes.
     """
 
-    def __init__(self, boxes: Sequence[Box]) -> None:
+    def __init__(self, boxes: Sequence[Box], plugged: PluggedMedia) -> None:
         """
         @param boxes: all of the node.
+        @param plugged: media that joined some of them.
         """
+        self._plugged = plugged
         self._boxes = {box.name: box for box in boxes}
 
     def commands(self) -> dict[str, Command]:
@@ -47,4 +50,9 @@ class BoxCommands:
 
     def eject(self, box: str) -> Deferred[None]:
         """Close everything of it, so that its medium can be unmounted; then answered."""
-        return self._box(box).eject()
+        return Deferred.fromCoroutine(self._eject(self._box(box)))
+
+    async def _eject(self, box: Box) -> None:
+        # What joined by itself leaves first; the box itself may be no medium.
+        if not await self._plugged.eject(box.name):
+            await box.eject()

@@ -29,6 +29,8 @@ class BoxConfig:
     @ivar symlinks: C{copy}, C{follow} or C{ignore}.
     @ivar watch: how changes are heard of: C{auto}, C{inotify}, C{watchdog} or
         C{polling}.
+    @ivar media: media that carry the marker of this box join it: C{auto}, or
+        C{off}.
     """
 
     name: str
@@ -37,6 +39,7 @@ class BoxConfig:
     versions: int = configkeys.VERSIONS_KEPT
     symlinks: str = "copy"
     watch: str = "auto"
+    media: str = "off"
 
 
 @attrs.frozen

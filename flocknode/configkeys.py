@@ -127,6 +127,7 @@ KEYS: dict[str, dict[str, Key]] = {
             same=("copy",),
         ),
         "watch": Key(_choice("auto", "inotify", "watchdog", "polling")),
+        "media": Key(_choice("auto", "off")),
     },
     "flock": {
         "protocol": Key(

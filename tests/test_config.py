@@ -120,6 +120,10 @@ class Reading(SynchronousTestCase):
             ["label:My Stick/papers", "uuid:1234-ABCD", "/etc/flock/label:x"],
         )
 
+    def test_media_join_only_if_they_may(self) -> None:
+        found = parse(HOST + "box = a@/a\nbox = b@/b\n[box b]\nmedia = auto")
+        self.assertEqual([box.media for box in found.boxes], ["off", "auto"])
+
     def test_how_a_box_is_watched(self) -> None:
         found = parse(HOST + "box = a@/a\nbox = b@/b\n[box b]\nwatch = polling")
         self.assertEqual([box.watch for box in found.boxes], ["auto", "polling"])
@@ -213,6 +217,7 @@ class Refusing(SynchronousTestCase):
             ("box b", "versions = -1d", "versions"),
             ("box b", "symlinks = keep", "symlinks"),
             ("box b", "watch = always", "watch"),
+            ("box b", "media = yes", "media"),
             ("flock", "protocol = 3", "protocol"),
             ("flock", "cover = none", "cover"),
             ("flock", "uplink = fast", "uplink"),

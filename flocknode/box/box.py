@@ -76,6 +76,7 @@ class Box(Service):
     @ivar listener: who exchanges this box; set before it is started.  It is
         told L{BoxListener.advanced} also when the index gets another id.
     @ivar id: L{box_id} of the name.
+    @ivar place: where its folder is to be found.
     @ivar ready: fires when the index is open, whether or not the folder is
         there; if a medium carries the index, when it was looked for.  Without
         that medium C{index_id} is 0, as before L{ready}.
@@ -100,7 +101,7 @@ class Box(Service):
         self.id = box_id(name)
         self.ready: Deferred[None] = Deferred()
         self._reactor = reactor
-        self._place = Fixed(root) if isinstance(root, str) else root
+        self.place = Fixed(root) if isinstance(root, str) else root
         self._settings = settings
         self._numbers = Snapshot()
         self._needed = Needed()
@@ -110,11 +111,12 @@ class Box(Service):
         self._timers = Timers(reactor)
         self._worker = Lane(reactor, f"box {name}")
         self._core = Core(
-            self._place,
+            self.place,
             os.path.join(state, "boxes", self.id.hex() + ".sqlite"),
             settings,
             random or SystemRandom(),
             self._worker.cancelled,
+            name=name,
         )
         self._scanning = Lane(reactor, f"scan {name}")
         reading = self._core.open_reading
@@ -182,11 +184,17 @@ class Box(Service):
         return self._numbers.digest
 
     @property
+    def folder_id(self) -> bytes | None:
+        """What the marker of its folder says, while that is there."""
+        site = self._presence.site
+        return None if site is None else site.folder_id
+
+    @property
     def status(self) -> BoxStatus:
         """What it is doing, for people."""
         return describe(
             self.name,
-            str(self._place),
+            str(self.place),
             self._numbers,
             self._presence,
             self._fault,
@@ -338,7 +346,7 @@ class Box(Service):
             self._fault = "It failed in a way that is a bug; the log says more."
             self._log.failure("A box failed", failure)
         self._timers.later("step", AFTER_FAULT, self._do, self._core.step)
-        if self._place.removable:
+        if self.place.removable:
             # Most likely because it was pulled out.
             self._poll()
 
@@ -383,7 +391,7 @@ class Box(Service):
     async def _look_for_folder(self) -> None:
         if not self.ready.called:
             await self._ask(self._core.open)
-            if not self._place.removable:
+            if not self.place.removable:
                 self.ready.callback(None)
         await self._presence.look()
         if not self.ready.called:

@@ -25,10 +25,11 @@ from flocknode.media.places import Found, Place
 NAME = "index.sqlite"
 
 
-def prepare(place: Place, found: Found) -> tuple[str, bool]:
+def prepare(place: Place, found: Found, name: str) -> tuple[str, bool]:
     """
     Make the box's folder on the medium a box, if it is none.
 
+    @param name: of the box; the marker will say it.
     @return: the path of the index, which may not be there yet, and whether
         the folder was a box before.
     @raise BoxError: the folder cannot be used; says so in one sentence.
@@ -47,7 +48,13 @@ def prepare(place: Place, found: Found) -> tuple[str, bool]:
                 f"The folder {found.path} has an index but no marker (.flocknode/box); put it"
                 " back, or remove .flocknode to make the folder a new box."
             )
-        marker.write(folder)
+        there = marker.read_name(folder)
+        if there is not None and there != name:
+            raise BoxError(
+                f"The folder {found.path} belongs to the box {there!a}; name this box so, or"
+                " another folder."
+            )
+        marker.write(folder, name=name)
     finally:
         folder.close()
     return f"{found.path}/.flocknode/{NAME}", was_marked

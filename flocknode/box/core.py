@@ -54,6 +54,7 @@ class Core:
 
     @param index_path: of the index, unless the medium carries it.
     @param cancelled: whether to stop as soon as possible; from any thread.
+    @param name: of the box.
     """
 
     def __init__(
@@ -63,7 +64,10 @@ class Core:
         settings: BoxSettings,
         random: Random,
         cancelled: Callable[[], bool],
+        *,
+        name: str,
     ) -> None:
+        self._name = name
         self._place = place
         self._found: Found | None = None
         self._ejected: int | None = None
@@ -143,7 +147,7 @@ class Core:
     def _arrive(self, found: Found) -> Site:
         was_marked, check = False, None
         if self._place.removable:
-            self._index_path, was_marked = carried.prepare(self._place, found)
+            self._index_path, was_marked = carried.prepare(self._place, found, self._name)
             check = partial(carried.check, found=found)
             self._open_index()
         engine = self._engine
