@@ -202,8 +202,7 @@ class VersionStore:
         target = os.open(name, flags, 0o600, dir_fd=self.directory)
         try:
             copy_content(source, target)
-            if self._folder.capabilities.modes:
-                os.fchmod(target, like.st_mode & 0o777)
+            os.fchmod(target, like.st_mode & 0o777)
             os.utime(target, ns=(like.st_atime_ns, like.st_mtime_ns))
             os.fsync(target)
         finally:
