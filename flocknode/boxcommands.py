@@ -15,6 +15,7 @@ from flocknode.box.box import Box
 from flocknode.box.requests import Answer
 from flocknode.control import Command
 from flocknode.errors import FlocknodeError
+from flocknode.plugged import PluggedMedia
 
 
 class BoxCommands:
@@ -22,16 +23,19 @@ class BoxCommands:
     The commands about boxes.
     """
 
-    def __init__(self, boxes: Sequence[Box]) -> None:
+    def __init__(self, boxes: Sequence[Box], plugged: PluggedMedia) -> None:
         """
         @param boxes: all of the node.
+        @param plugged: media that joined some of them.
         """
+        self._plugged = plugged
         self._boxes = {box.name: box for box in boxes}
 
     def commands(self) -> dict[str, Command]:
         """By their names."""
         return {
             "rescan": self.rescan,
+            "eject": self.eject,
             "versions": self.versions,
             "restore": self.restore,
             "conflicts": self.conflicts,
@@ -51,6 +55,15 @@ class BoxCommands:
     def rescan(self, box: str) -> Deferred[None]:
         """Look at the whole folder; answered when that is done."""
         return self._box(box).rescan()
+
+    def eject(self, box: str) -> Deferred[None]:
+        """Close everything of it, so that its medium can be unmounted; then answered."""
+        return Deferred.fromCoroutine(self._eject(self._box(box)))
+
+    async def _eject(self, box: Box) -> None:
+        # What joined by itself leaves first; the box itself may be no medium.
+        if not await self._plugged.eject(box.name):
+            await box.eject()
 
     def versions(self, box: str, path: str) -> Deferred[list[Answer]]:
         """What is kept of a path; see L{flocknode.box.requests.Requests.versions}."""

@@ -19,16 +19,21 @@ from flocknode import configkeys, configtext
 from flocknode.box import retention
 from flocknode.box.retention import Policy
 from flocknode.errors import ConfigError
+from flocknode.media import names
 
 
 @attrs.frozen
 class BoxConfig:
     """
-    @ivar path: absolute.
+    @ivar path: absolute, or a folder on a medium: C{label:…}, C{uuid:…}.
     @ivar forban: also public through Forban.
     @ivar versions: which replaced and deleted content is kept.
     @ivar versions_size: bytes that it may take in all; C{None}: as many as it takes.
     @ivar symlinks: C{copy}, C{follow} or C{ignore}.
+    @ivar watch: how changes are heard of: C{auto}, C{inotify}, C{watchdog} or
+        C{polling}.
+    @ivar media: media that carry the marker of this box join it: C{auto}, or
+        C{off}.
     """
 
     name: str
@@ -37,6 +42,8 @@ class BoxConfig:
     versions: Policy = retention.DEFAULT
     symlinks: str = "copy"
     versions_size: int | None = None
+    watch: str = "auto"
+    media: str = "off"
 
 
 @attrs.frozen
@@ -303,18 +310,18 @@ class _Reading:
         )
 
     def _boxes(self) -> Iterator[BoxConfig]:
-        names: dict[str, str] = {}
+        named: dict[str, str] = {}
         for found in self._all("box"):
             name, path = found.value
-            if name in names:
+            if name in named:
                 raise ConfigError(
-                    f"{found.where}: box {name} is already set at {names[name]}, expected"
+                    f"{found.where}: box {name} is already set at {named[name]}, expected"
                     " another name"
                 )
-            names[name] = found.where
+            named[name] = found.where
             yield BoxConfig(name, path, **self._section("box", name))
         for name, where in self._sections.items():
-            if name not in names and name not in self._replaced:
+            if name not in named and name not in self._replaced:
                 raise ConfigError(
                     f"{where}: [box {shown(name)}] has no box, expected a line box = <name>@<path>"
                     " above the first section"
@@ -325,7 +332,7 @@ class _Reading:
         Boxes, state and key files keep out of each other, also by way of links.
         """
         boxes = sorted(
-            (_parts(found.value[1]), found.value[0], found.where) for found in self._all("box")
+            (_place(found.value[1]), found.value[0], found.where) for found in self._all("box")
         )
         # sorted by component, whatever lies in a folder follows it at once
         for (outer, name, _), (inner, nested, where) in itertools.pairwise(boxes):
@@ -356,6 +363,14 @@ class _Reading:
 
 def _parts(path: str) -> tuple[str, ...]:
     return tuple(part for part in os.path.realpath(path).split(os.sep) if part)
+
+
+def _place(path: str) -> tuple[str, ...]:
+    """The parts of a box's path; those of a medium begin with its name."""
+    if not names.is_spot(path):
+        return _parts(path)
+    spot = names.parse(path)
+    return (f"{spot.kind}:", os.fsdecode(spot.name), *map(os.fsdecode, spot.path))
 
 
 def shown(text: str) -> str:

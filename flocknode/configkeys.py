@@ -12,6 +12,7 @@ import attrs
 
 from flocknode import addresses, configtext
 from flocknode.box.retention import KeepFor, KeepLast, KeepNone, Policy, Staggered
+from flocknode.media import names
 
 MOST_VERSIONS = 999_999
 """Versions of one file, at most, that C{keep} can ask for."""
@@ -79,9 +80,12 @@ def _name(value: str, folder: str) -> str:
 
 def _box(value: str, folder: str) -> tuple[str, str]:
     name, separator, path = value.partition("@")
+    path = path.lstrip()
     if not separator or not path:
         raise ValueError("expected <name>@<path>")
-    return _name(name.strip(), folder), addresses.expand(path.lstrip(), folder)
+    if names.is_spot(path):
+        return _name(name.strip(), folder), str(names.parse(path))
+    return _name(name.strip(), folder), addresses.expand(path, folder)
 
 
 def _listen(value: str, folder: str) -> str | None:
@@ -135,6 +139,8 @@ KEYS: dict[str, dict[str, Key]] = {
         "versions": Key(_versions),
         "versions_size": Key(_size),
         "symlinks": Key(_choice("copy", "follow", "ignore")),
+        "watch": Key(_choice("auto", "inotify", "watchdog", "polling")),
+        "media": Key(_choice("auto", "off")),
     },
     "flock": {
         "protocol": Key(

@@ -39,6 +39,9 @@ from flocknode.flock.interfaces import FlockState, MemberId, Priority
 from flocknode.flock.rate import rate
 from flocknode.flock.status import CALLING, Status
 from flocknode.lock import StateLock
+from flocknode.media.mounts import Mounts
+from flocknode.media.places import Place, place
+from flocknode.plugged import PluggedMedia
 from flocknode.socketpath import ShortWays
 from flocknode.status import MemberStatus, NodeStatus
 from flocknode.wire.child import WireProcess
@@ -118,30 +121,37 @@ class Node(MultiService):
             Random(SystemRandom().getrandbits(128)),
             self._wire.offer,
         )
-        self.boxes = tuple(
-            Box(
-                reactor,
-                box.name,
-                box.path,
-                config.state,
-                BoxSettings(
-                    versions=box.versions,
-                    versions_size=box.versions_size,
-                    symlinks=box.symlinks,
-                ),
+        settings = {
+            box.name: BoxSettings(
+                versions=box.versions,
+                versions_size=box.versions_size,
+                symlinks=box.symlinks,
+                watch=box.watch,
             )
             for box in config.boxes
-        )
+        }
+
+        def make(name: str, place: Place) -> Box:
+            return Box(reactor, name, place, config.state, settings[name])
+
+        self.boxes = tuple(make(box.name, place(box.path)) for box in config.boxes)
+        joined = frozenset(box.name for box in config.boxes if box.media == "auto")
+        self._plugged = PluggedMedia(reactor, self.boxes, joined, make)
+        self._plugged.setServiceParent(self)
+        mounts = Mounts(reactor)
+        mounts.setServiceParent(self)
+        mounts.tell(self._plugged.mounts_changed)
         for box in self.boxes:
             self._exchange.add(box)
             box.setServiceParent(self)
+            mounts.tell(box.mounts_changed)
         ticker = TimerService(TICK, self._tick)
         ticker.clock = reactor
         ticker.setServiceParent(self)
         commands = {
             "status": lambda: attrs.asdict(self.status()),
             "process": os.getpid,
-            **BoxCommands(self.boxes).commands(),
+            **BoxCommands(self.boxes, self._plugged).commands(),
         }
         ControlServer(reactor, config.state, commands).setServiceParent(self)
         self._wire.setServiceParent(self)
@@ -196,7 +206,7 @@ class Node(MultiService):
                 )
                 for member, endpoint in self._addresses.items()
             ),
-            boxes=tuple(box.status for box in self.boxes),
+            boxes=tuple(box.status for box in self.boxes) + self._plugged.statuses(),
             crowd=1 + len(self._alive),
             code=state.status,
             round_id=state.round_id,

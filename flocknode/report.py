@@ -192,6 +192,8 @@ def _state(box: BoxStatus) -> str:
 def _notes(box: BoxStatus) -> list[str]:
     name = plain(box.name)
     lines = [f"{name}: {plain(box.reason)}"] if box.reason else []
+    if box.watching:
+        lines.append(f"{name}: watched by {plain(box.watcher)}: {plain(box.watching)}")
     for path in box.conflicts[:SHOWN]:
         lines.append(f"{name}: conflict: {plain(path)}")
     if len(box.conflicts) > SHOWN:

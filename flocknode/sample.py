@@ -45,7 +45,8 @@ class Sample:
             os.makedirs(os.path.dirname(self.log(node)), exist_ok=True)
             os.makedirs(node.state, 0o700, exist_ok=True)
             for box in node.boxes:
-                os.makedirs(box.path, exist_ok=True)
+                if os.path.isabs(box.path):
+                    os.makedirs(box.path, exist_ok=True)
             for hostname in node.hostnames:
                 if hostname.startswith("ipc://"):
                     os.makedirs(os.path.dirname(hostname.removeprefix("ipc://")), exist_ok=True)

@@ -22,6 +22,9 @@ class BoxStatus:
     @ivar problems: (path as text, one sentence) of what cannot be read or
         placed, at most 100.
     @ivar scanned: entries looked at by the scan that is going on.
+    @ivar watcher: how changes are heard of: C{"inotify"}, C{"watchdog"} or
+        C{"polling"}; empty while the folder is not there.
+    @ivar watching: one sentence if that is less than the system's own way.
     """
 
     name: str
@@ -35,6 +38,8 @@ class BoxStatus:
     conflicts: tuple[str, ...] = ()
     problems: tuple[tuple[str, str], ...] = ()
     scanned: int = 0
+    watcher: str = ""
+    watching: str = ""
 
 
 @attrs.frozen

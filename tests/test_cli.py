@@ -30,7 +30,15 @@ STATUS = NodeStatus(
     boxes=(
         BoxStatus("papers", "/srv/papers", "receiving", files=7, needed=3, needed_bytes=5 << 20),
         BoxStatus("music", "/srv/music", "offline", "The folder is not there."),
-        BoxStatus("films", "/srv/films", "in sync", files=2, size=1 << 30),
+        BoxStatus(
+            "films",
+            "/srv/films",
+            "in sync",
+            files=2,
+            size=1 << 30,
+            watcher="polling",
+            watching="It is on nfs4.",
+        ),
     ),
     crowd=2,
     code=114,
@@ -187,6 +195,7 @@ class Status(Case):
             "offline",
             "music: The folder is not there.",
             "2 files, 1.0 GiB",
+            "films: watched by polling: It is on nfs4.",
             "last error: the disk is full",
         ]:
             self.assertIn(text, shown)
@@ -199,6 +208,20 @@ class Status(Case):
 
         self.patch(control, "ask_status", ask_status)
         self.assertIn("no node is running", self.refused("status"))
+
+
+class Eject(Case):
+    """C{flocknode eject}."""
+
+    def test_it_asks_the_node_and_says_when_it_is_done(self) -> None:
+        asked: list[tuple[object, ...]] = []
+
+        def ask(*arguments: object, **named: object) -> None:
+            asked.append((*arguments, named))
+
+        self.patch(control, "ask", ask)
+        self.assertIn("can be unmounted", self.done("eject", "stick", "--state", "/run/x"))
+        self.assertEqual(asked, [("/run/x", "eject", None, {"box": "stick"})])
 
 
 class General(Case):

@@ -120,6 +120,21 @@ class Reading(SynchronousTestCase):
     def test_a_box_name_ends_at_the_first_at_sign(self) -> None:
         self.assertEqual(parse(HOST + "box = a@/b@c\n").boxes, (BoxConfig("a", "/b@c"),))
 
+    def test_a_box_may_lie_on_a_medium(self) -> None:
+        text = HOST + "box = a@label:My Stick//papers/\nbox = b@ uuid:1234-ABCD\nbox = c@./label:x"
+        self.assertEqual(
+            [box.path for box in parse(text).boxes],
+            ["label:My Stick/papers", "uuid:1234-ABCD", "/etc/flock/label:x"],
+        )
+
+    def test_media_join_only_if_they_may(self) -> None:
+        found = parse(HOST + "box = a@/a\nbox = b@/b\n[box b]\nmedia = auto")
+        self.assertEqual([box.media for box in found.boxes], ["off", "auto"])
+
+    def test_how_a_box_is_watched(self) -> None:
+        found = parse(HOST + "box = a@/a\nbox = b@/b\n[box b]\nwatch = polling")
+        self.assertEqual([box.watch for box in found.boxes], ["auto", "polling"])
+
     def test_windows_line_ends_and_a_byte_order_mark_do_no_harm(self) -> None:
         self.assertEqual(parse("\ufeff" + FLOCKSY.replace("\n", "\r\n")), parse(FLOCKSY))
 
@@ -194,6 +209,9 @@ class Refusing(SynchronousTestCase):
             ("box = a\x07b@/papers", "box"),
             (f"box = {'x' * 256}@/papers", "box"),
             ("box = \udcff@/papers", "box"),
+            ("box = a@label:", "box"),
+            ("box = a@label:X/../y", "box"),
+            ("box = a@uuid:/papers", "box"),
             ("state =", "state"),
             ("keystore = a\x00b", "keystore"),
         ]:
@@ -212,6 +230,8 @@ class Refusing(SynchronousTestCase):
             ("box b", "versions_size = 10 GiB/s", "versions_size"),
             ("box b", "versions_size = 9999999 TiB", "versions_size"),
             ("box b", "symlinks = keep", "symlinks"),
+            ("box b", "watch = always", "watch"),
+            ("box b", "media = yes", "media"),
             ("flock", "protocol = 3", "protocol"),
             ("flock", "cover = none", "cover"),
             ("flock", "uplink = fast", "uplink"),
@@ -243,12 +263,20 @@ class Refusing(SynchronousTestCase):
         self.refused(HOST + "box = a@/a\nbox = a@/b", "line 3", "box a", "line 2")
 
     def test_boxes_in_each_other(self) -> None:
-        for outer, inner in [("/srv/a", "/srv/a/b"), ("/srv/a", "/srv/a"), ("/", "/srv")]:
+        for outer, inner in [
+            ("/srv/a", "/srv/a/b"),
+            ("/srv/a", "/srv/a"),
+            ("/", "/srv"),
+            ("label:STICK", "label:STICK/a"),
+            ("uuid:12/a", "uuid:12/a"),
+        ]:
             for first, second in [(outer, inner), (inner, outer)]:
                 self.refused(HOST + f"box = x@{first}\nbox = z@{second}", "line", "box")
 
     def test_a_box_beside_a_box_with_a_name_that_begins_alike_is_fine(self) -> None:
         found = parse(HOST + "box = x@/srv/a\nbox = y@/srv/a-b\nbox = z@/srv/ab")
+        self.assertEqual(len(found.boxes), 3)
+        found = parse(HOST + "box = x@label:S/a\nbox = y@label:S/b\nbox = z@label:T/a")
         self.assertEqual(len(found.boxes), 3)
 
     def test_a_state_folder_in_a_box_and_the_other_way_round(self) -> None:

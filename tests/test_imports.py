@@ -26,6 +26,7 @@ WIRE_FROM_OUTSIDE = ("flocknode.wire.port", "flocknode.wire.child", "flocknode.w
 NODE_USERS = ("flocknode.tap", "flocknode.cli", "flocknode.sample")
 BELOW = {
     "flocknode.box": ("flocknode.exchange", "flocknode.flock", "flocknode.wire"),
+    "flocknode.media": ("flocknode.box", "flocknode.exchange", "flocknode.flock", "flocknode.wire"),
     "flocknode.exchange": ("flocknode.flock", "flocknode.wire"),
     "flocknode.flock": ("flocknode.box", "flocknode.exchange", "flocknode.wire"),
     "flocknode.wire": ("flocknode.box", "flocknode.exchange"),
@@ -120,6 +121,13 @@ def inotify_in_watch(module: str, name: str) -> bool:
     return module == "flocknode.box.survey.watch" or not within(name, "pyinotify")
 
 
+def watchdog_where_it_is_chosen(module: str, name: str) -> bool:
+    """It may be missing: one module uses it, and one decides whether to."""
+    if name == "flocknode.box.survey.watchdogs":
+        return module == "flocknode.box.survey.watching"
+    return module == "flocknode.box.survey.watchdogs" or not within(name, "watchdog")
+
+
 def downwards(module: str, name: str) -> bool:
     """Each layer knows nothing of those above it."""
     return not any(
@@ -142,6 +150,7 @@ RULES = (
     zeromq_in_wire,
     wire_by_its_port,
     inotify_in_watch,
+    watchdog_where_it_is_chosen,
     downwards,
     node_on_top,
     tables_in_the_command,
@@ -199,7 +208,8 @@ class TheRules(SynchronousTestCase):
     def breaches(self, module: str, line: str) -> list[str]:
         """What is wrong with one line in one module."""
         sources = {module: (line, False)}
-        for other in ("node", "wire.port", "wire.sockets", "flock.core", "exchange.swarm", "keys"):
+        others = "node wire.port wire.sockets flock.core exchange.swarm keys box.survey.watchdogs"
+        for other in others.split():
             sources.setdefault(f"flocknode.{other}", ("", False))
         return [breach for rule in RULES for breach in breaches(imports_of(sources), rule)]
 
@@ -212,6 +222,9 @@ class TheRules(SynchronousTestCase):
             ("node", "from flocknode.wire import sockets"),
             ("node", "from flocknode.wire.sockets import Sockets"),
             ("box.survey.hashing", "import pyinotify"),
+            ("box.survey.watch", "from watchdog.observers import Observer"),
+            ("box.presence", "from flocknode.box.survey.watchdogs import WatchdogWatcher"),
+            ("media.mounts", "from flocknode.box import core"),
             ("box.box", "from ..exchange import swarm"),
             ("exchange.swarm", "from flocknode.flock.core import Flock"),
             ("flock.core", "import flocknode.exchange.swarm"),

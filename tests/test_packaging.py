@@ -53,6 +53,7 @@ class Package(SynchronousTestCase):
     def test_what_is_imported_is_required_and_the_other_way_round(self) -> None:
         names = {name.split(".")[0] for names in imports_of(modules()).values() for name in names}
         names -= set(sys.stdlib_module_names) | {"flocknode"}
+        names -= distributions(setup()["options.extras_require"]["watchdog"])
         required = distributions(setup()["options"]["install_requires"]) - NEEDED_BY_OTHERS
         self.assertEqual({IMPORTED_AS.get(name, name) for name in required}, names)
 

@@ -10,21 +10,20 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from functools import partial
 from random import Random, SystemRandom
 from typing import Any, TypeVar
 
 from blake3 import blake3
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from flocknode.box.core import Core, Told
+from flocknode.box.core import Core, NotHere, Told
+from flocknode.box.describe import describe
 from flocknode.box.desk import Desk
 from flocknode.box.disk.site import Site
 from flocknode.box.engine import Snapshot
-from flocknode.box.index.database import Index
 from flocknode.box.lane import Lane, Stopped
 from flocknode.box.needed import Needed
 from flocknode.box.presence import Presence
@@ -33,10 +32,11 @@ from flocknode.box.settings import BoxSettings
 from flocknode.box.survey.changes import Away
 from flocknode.box.survey.observe import Sighting
 from flocknode.box.survey.surveyor import Surveyor
-from flocknode.box.survey.watch import Watcher
+from flocknode.box.survey.watching import Make, choose
 from flocknode.box.timers import Timers
 from flocknode.box.values import BoxListener, Entry, Hash, Holder, Need, Path
 from flocknode.errors import BoxError
+from flocknode.media.places import Fixed, Place
 from flocknode.status import BoxStatus
 
 ID_CONTEXT = "flocknode 2026 box id"
@@ -68,14 +68,17 @@ class Box(Service):
 
     @param reactor: the reactor.
     @param name: of the box; equal names are the same box.
-    @param root: the folder.
-    @param state: the node's state folder; the index is in C{boxes} below it.
+    @param root: the folder, or where it is to be found.
+    @param state: the node's state folder; the index is in C{boxes} below it,
+        unless a removable medium carries it with the folder.
     @ivar listener: who exchanges this box; set before it is started.  It is
         told L{BoxListener.advanced} also when the index gets another id.
     @ivar id: L{box_id} of the name.
     @ivar desk: where people ask for kept versions and conflicts.
+    @ivar place: where its folder is to be found.
     @ivar ready: fires when the index is open, whether or not the folder is
-        there.
+        there; if a medium carries the index, when it was looked for.  Without
+        that medium C{index_id} is 0, as before L{ready}.
     """
 
     _log = Logger()
@@ -86,31 +89,36 @@ class Box(Service):
         self,
         reactor: Any,
         name: str,
-        root: str,
+        root: str | Place,
         state: str,
         settings: BoxSettings = BoxSettings(),  # noqa: B008
         *,
         random: Random | None = None,
-        watcher: Callable[..., Watcher] = Watcher,
+        watcher: Make | None = None,
     ) -> None:
         self.name = name
         self.id = box_id(name)
         self.ready: Deferred[None] = Deferred()
         self._reactor = reactor
-        self._root = root
+        self.place = Fixed(root) if isinstance(root, str) else root
         self._settings = settings
-        self._index_path = os.path.join(state, "boxes", self.id.hex() + ".sqlite")
         self._numbers = Snapshot()
         self._needed = Needed()
         self._fault = ""
-        self._scanned = self._polling = False
+        self._scanned = self._polling = self._poll_again = False
+        self._total_before = 0
         self._timers = Timers(reactor)
         self._worker = Lane(reactor, f"box {name}")
         self._core = Core(
-            root, self._index_path, settings, random or SystemRandom(), self._worker.cancelled
+            self.place,
+            os.path.join(state, "boxes", self.id.hex() + ".sqlite"),
+            settings,
+            random or SystemRandom(),
+            self._worker.cancelled,
+            name=name,
         )
         self._scanning = Lane(reactor, f"scan {name}")
-        reading = partial(Index, self._index_path, reading=True)
+        reading = self._core.open_reading
         self._reader = Reader(reactor, f"read {name}", reading)
         self._surveyor = Surveyor(reactor, self._scanning, reading, self._deliver)
         self._presence = Presence(
@@ -119,7 +127,7 @@ class Box(Service):
             self._ask,
             self._reader,
             self._surveyor,
-            new_watcher=watcher,
+            new_watcher=choose(settings.watch) if watcher is None else watcher,
             arrived=self._arrived,
         )
         self.desk = Desk(self._core, self._ask, self._presence)
@@ -167,7 +175,7 @@ class Box(Service):
     @property
     def new_total(self) -> int:
         """Bytes of all local changes since the start, C{size + 256} each."""
-        return self._numbers.new_total
+        return self._total_before + self._numbers.new_total
 
     @property
     def digest(self) -> bytes:
@@ -175,31 +183,23 @@ class Box(Service):
         return self._numbers.digest
 
     @property
+    def folder_id(self) -> bytes | None:
+        """What the marker of its folder says, while that is there."""
+        site = self._presence.site
+        return None if site is None else site.folder_id
+
+    @property
     def status(self) -> BoxStatus:
         """What it is doing, for people."""
-        numbers = self._numbers
-        return BoxStatus(
+        return describe(
             self.name,
-            self._root,
-            self._describe(),
-            self._fault or self._presence.absence,
-            numbers.files,
-            numbers.size,
-            numbers.needed,
-            numbers.needed_bytes,
-            tuple(os.fsdecode(path) for path in numbers.conflicts),
-            tuple((os.fsdecode(path), reason) for path, reason in numbers.problems),
-            self._surveyor.scanned,
+            str(self.place),
+            self._numbers,
+            self._presence,
+            self._fault,
+            scanned=self._surveyor.scanned,
+            known=self._scanned,
         )
-
-    def _describe(self) -> str:
-        if self._fault:
-            return "error"
-        if self._presence.site is None:
-            return "offline" if self._presence.absence else "starting"
-        if not self._scanned:
-            return "scanning"
-        return "receiving" if self._numbers.needed else "in sync"
 
     # What is exchanged
 
@@ -285,7 +285,8 @@ class Box(Service):
 
     def counted(self, total: int) -> None:
         """Local changes up to this C{new_total} have been in a round."""
-        self._do(self._core.counted, total)
+        if total > self._total_before:
+            self._do(self._core.counted, total - self._total_before)
 
     def rescan(self) -> Deferred[None]:
         """
@@ -293,10 +294,27 @@ class Box(Service):
 
         @return: fires after that.
         """
+        return Deferred.fromCoroutine(self._rescan_now())
+
+    async def _rescan_now(self) -> None:
         if self._presence.site is None:
-            reason = self._presence.absence or "The box has no folder yet; try again later."
-            return fail(BoxError(reason))
-        return self._surveyor.scan()
+            await self._presence.take_back()
+        if self._presence.site is None:
+            raise BoxError(self._presence.absence or "The box has no folder yet; try again later.")
+        await self._surveyor.scan()
+
+    def eject(self) -> Deferred[None]:
+        """
+        Give up everything that is open in the folder, so that its medium can
+        be unmounted.  The box is offline until that was away, or L{rescan}.
+
+        @return: fires when nothing is open any more.
+        """
+        return Deferred.fromCoroutine(self._presence.eject())
+
+    def mounts_changed(self) -> None:
+        """Something was mounted or unmounted: look at once whether it is there."""
+        self._poll()
 
     # Between the reactor and the worker
 
@@ -316,6 +334,8 @@ class Box(Service):
     def _failed(self, failure: Failure) -> None:
         if failure.check(Stopped) is not None:
             return
+        if failure.check(NotHere) is not None:
+            return
         if failure.check(Away) is not None:
             # If it is there after all, something that was seen was not taken in.
             self._surveyor.rescan(Path(b""))
@@ -329,9 +349,15 @@ class Box(Service):
             self._fault = "It failed in a way that is a bug; the log says more."
             self._log.failure("A box failed", failure)
         self._timers.later("step", AFTER_FAULT, self._do, self._core.step)
+        if self.place.removable:
+            # Most likely because it was pulled out.
+            self._poll()
 
     def _tell(self, told: Told) -> None:
         old, self._numbers = self._numbers, told.numbers
+        if old.index_id and not told.numbers.index_id:
+            # Its index went with its medium; what was new in it was told.
+            self._total_before += old.new_total
         self._fault = ""
         self._needed.apply(told.events, self, self.listener)
         if told.events.look:
@@ -353,6 +379,7 @@ class Box(Service):
 
     def _poll(self) -> None:
         """Is the folder there, or still there?"""
+        self._poll_again = self._polling
         if self._polling or not self.running:
             return
         self._polling = True
@@ -361,13 +388,17 @@ class Box(Service):
 
     def _polled(self, _: None) -> None:
         self._polling = False
-        self._timers.later("poll", self._settings.poll, self._poll, again=True)
+        wait = 0.0 if self._poll_again else self._settings.poll
+        self._timers.later("poll", wait, self._poll, again=True)
 
     async def _look_for_folder(self) -> None:
         if not self.ready.called:
             await self._ask(self._core.open)
-            self.ready.callback(None)
+            if not self.place.removable:
+                self.ready.callback(None)
         await self._presence.look()
+        if not self.ready.called:
+            self.ready.callback(None)
         self._scanned = self._scanned and self._presence.site is not None
 
     def _arrived(self, site: Site) -> None:

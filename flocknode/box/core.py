@@ -6,12 +6,17 @@ that it works on.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
 import attrs
 
+from flocknode.box import carried
 from flocknode.box.disk.site import Site, open_site
 from flocknode.box.engine import BoxEngine, Snapshot
 from flocknode.box.events import Events
@@ -21,8 +26,14 @@ from flocknode.box.settings import BoxSettings
 from flocknode.box.survey.observe import Sighting
 from flocknode.box.values import Entry, Hash, Holder
 from flocknode.errors import BoxError
+from flocknode.media.devices import mount_of
+from flocknode.media.places import Found, Place
 
 T = TypeVar("T")
+
+
+class NotHere(BoxError):
+    """The index went away with its medium."""
 
 
 @attrs.frozen
@@ -40,20 +51,27 @@ class Told:
 
 class Core:
     """
-    Every method is called in the worker thread.
+    Every method is called in the worker thread, but L{open_reading}.
 
+    @param index_path: of the index, unless the medium carries it.
     @param cancelled: whether to stop as soon as possible; from any thread.
+    @param name: of the box.
     """
 
     def __init__(
         self,
-        root: str,
+        place: Place,
         index_path: str,
         settings: BoxSettings,
         random: Random,
         cancelled: Callable[[], bool],
+        *,
+        name: str,
     ) -> None:
-        self._root = root
+        self._name = name
+        self._place = place
+        self._found: Found | None = None
+        self._ejected: int | None = None
         self._index_path = index_path
         self._settings = settings
         self._random = random
@@ -65,6 +83,8 @@ class Core:
     @property
     def _engine(self) -> BoxEngine:
         if self._opened is None:
+            if self._place.removable:
+                raise NotHere("The medium of the box is not here; the status says more.")
             raise BoxError("The index of the box is not open; the status says why.")
         return self._opened
 
@@ -78,51 +98,114 @@ class Core:
 
     def open(self) -> None:
         """
-        Open the index, if it is not open.
+        Open the index, if it is not open, and no medium carries it.
 
         @raise BoxError: it cannot be used.
         """
-        if self._opened is None:
-            self._index = Index(self._index_path)
-            self._opened = BoxEngine(
-                self._index, self._random, self._settings, cancelled=self._cancelled
-            )
+        if self._opened is None and not self._place.removable:
+            self._open_index()
+
+    def _open_index(self) -> BoxEngine:
+        self._index = Index(self._index_path, carried=self._place.removable)
+        self._opened = BoxEngine(
+            self._index, self._random, self._settings, cancelled=self._cancelled
+        )
+        return self._opened
+
+    def open_reading(self) -> Index:
+        """The index again, for reading; in whatever thread, while the folder is there."""
+        return Index(self._index_path, reading=True, carried=self._place.removable)
 
     def close(self) -> None:
         """Give up everything.  Idempotent."""
         self.leave()
         self.close_site()
-        if self._index is not None:
-            self._index.close()
-        self._index = self._opened = None
+        self._close_index()
+
+    def _close_index(self) -> None:
+        index, self._index, self._opened = self._index, None, None
+        if index is not None:
+            # A medium that was pulled out fails to the last.
+            with contextlib.suppress(sqlite3.Error):
+                index.close()
 
     # The folder
 
     def find_folder(self) -> tuple[Site | None, str]:
         """@return: the folder, if it is there, or one sentence why it is not."""
-        engine = self._engine
-        is_new = engine.ledger.folder_id is None
-        try:
-            site, was_marked = open_site(
-                self._root, engine.ledger.folder_id, symlinks=self._settings.symlinks
+        self.close_site()
+        if self._is_ejected():
+            return None, (
+                "It was ejected: its medium can be unmounted. To go on with it as it is, rescan it."
             )
-        except BoxError as error:
-            return None, str(error)
-        self._site = site
-        # A folder that was a box before, and an index that knows nothing.
-        engine.withheld = engine.withheld or (is_new and was_marked)
         try:
-            engine.attach(site)
+            found = self._place.find()
+            return self._arrive(found), ""
+        except BoxError as error:
+            self.close_site()
+            return None, str(error)
         except BaseException:
             # It is tried again: nothing may stay open.
-            engine.detach()
+            self.leave()
             self.close_site()
             raise
-        return site, ""
+
+    def _arrive(self, found: Found) -> Site:
+        was_marked, check = False, None
+        if self._place.removable:
+            self._index_path, was_marked = carried.prepare(self._place, found, self._name)
+            check = partial(carried.check, found=found)
+            self._open_index()
+        engine = self._engine
+        is_new = engine.ledger.folder_id is None
+        site, marked = open_site(
+            found.path, engine.ledger.folder_id, symlinks=self._settings.symlinks, check=check
+        )
+        self._site, self._found = site, found
+        # A folder that was a box before, and an index that knows nothing.
+        rebuilt = is_new and (was_marked if self._place.removable else marked)
+        engine.withheld = engine.withheld or rebuilt
+        engine.attach(site)
+        return site
 
     def still_there(self) -> bool:
         """Is the folder where it was, and the same?"""
-        return self._site is not None and self._site.in_place()
+        if self._site is None or not self._site.in_place():
+            return False
+        if not self._place.removable:
+            return True
+        try:
+            return self._place.find() == self._found
+        except BoxError:
+            return False
+
+    def eject(self) -> None:
+        """Find the folder no more before its medium was away, or L{take_back}."""
+        if self._site is not None:
+            self._ejected = mount_of(self._site.folder.root_fd)
+
+    def take_back(self) -> None:
+        """It may be found again."""
+        self._ejected = None
+
+    def _is_ejected(self) -> bool:
+        if self._ejected is not None and self._mount_now() != self._ejected:
+            self._ejected = None
+        return self._ejected is not None
+
+    def _mount_now(self) -> int | None:
+        """The mount on which the folder would be found now."""
+        try:
+            found = self._place.find()
+            if found.mount is not None:
+                return found.mount
+            descriptor = os.open(found.path, os.O_PATH | os.O_CLOEXEC)
+        except (BoxError, OSError):
+            return None
+        try:
+            return mount_of(descriptor)
+        finally:
+            os.close(descriptor)
 
     def leave(self) -> None:
         """The folder is not there; whoever still reads in it may end that first."""
@@ -130,10 +213,13 @@ class Core:
             self._opened.detach()
 
     def close_site(self) -> None:
-        """Nobody reads in the folder any more."""
-        if self._site is not None:
-            self._site.close()
-            self._site = None
+        """Nobody reads in the folder any more: give up all that lies in it."""
+        site, self._site = self._site, None
+        if site is not None:
+            with contextlib.suppress(OSError):
+                site.close()
+        if self._place.removable:
+            self._close_index()
 
     def observe(self, site: Site, sighting: Sighting) -> None:
         """Take in what was seen, if it was seen in the present folder."""

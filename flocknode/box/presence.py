@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from twisted.internet.defer import DeferredLock
+
 from flocknode.box.core import Core
 from flocknode.box.disk.site import Site
 from flocknode.box.reader import Reader
 from flocknode.box.survey.settler import Settler
 from flocknode.box.survey.surveyor import Surveyor
-from flocknode.box.survey.watch import Watcher
+from flocknode.box.survey.watching import Hearer, Make, Watcher, ground_of
 from flocknode.box.values import Path
 
 
@@ -36,7 +38,7 @@ class Presence:
         reader: Reader,
         surveyor: Surveyor,
         *,
-        new_watcher: Callable[..., Watcher],
+        new_watcher: Make,
         arrived: Callable[[Site], None],
     ) -> None:
         self.site: Site | None = None
@@ -52,15 +54,45 @@ class Presence:
         self._arrived = arrived
         self._watcher: Watcher | None = None
         self._closed = False
+        self._one = DeferredLock()
 
     async def look(self) -> None:
         """Look whether it is there."""
-        if self.site is None:
-            site, self.absence = await self._ask(self._core.find_folder)
-            if site is not None and not self._closed:
-                self._begin(site)
-        elif not await self._ask(self._core.still_there):
-            await self._end()
+        await self._one.acquire()
+        try:
+            if self.site is None:
+                await self._find()
+            elif not await self._ask(self._core.still_there):
+                await self._end()
+        finally:
+            self._one.release()
+
+    async def eject(self) -> None:
+        """Give up all that is open, and leave the folder alone until its medium was away."""
+        await self._one.acquire()
+        try:
+            if self.site is not None:
+                await self._ask(self._core.eject)
+                await self._end()
+                await self._find()
+        finally:
+            self._one.release()
+
+    async def take_back(self) -> None:
+        """If it was ejected, look for it again."""
+        await self._ask(self._core.take_back)
+        await self.look()
+
+    async def _find(self) -> None:
+        site, self.absence = await self._ask(self._core.find_folder)
+        if site is not None and not self._closed:
+            self._begin(site)
+
+    @property
+    def watching(self) -> tuple[str, str]:
+        """How it is watched, and why not better; empty while it is not."""
+        watcher = self._watcher
+        return ("", "") if watcher is None else (watcher.name, watcher.reason)
 
     def close(self) -> None:
         """It does not matter any more."""
@@ -84,9 +116,9 @@ class Presence:
 
     def _begin(self, site: Site) -> None:
         self.site = site
-        self._watcher = self._new_watcher(
-            self._reactor, self._settler.event, self._surveyor.rescan
-        )
+        hearer = Hearer(self._settler.event, self._surveyor.rescan, self._surveyor.scan)
+        ground = ground_of(site.folder.root, site.folder.root_fd)
+        self._watcher = self._new_watcher(self._reactor, ground, hearer)
         self._watcher.start()
         self._reader.begin(site)
         self._arrived(site)
@@ -95,9 +127,11 @@ class Presence:
         self.site = None
         self.absence = "The folder is not there any more, or is another one; put it back."
         self._hear_nothing()
-        await self._ask(self._core.leave)
-        # Whoever reads in it must have ended before its descriptors are given
-        # up: the next file opened would have the same.
-        await self._surveyor.end()
-        await self._reader.end()
-        await self._ask(self._core.close_site)
+        try:
+            await self._ask(self._core.leave)
+        finally:
+            # Whoever reads in it must have ended before its descriptors are
+            # given up: the next file opened would have the same.
+            await self._surveyor.end()
+            await self._reader.end()
+            await self._ask(self._core.close_site)

@@ -24,6 +24,7 @@ class BoxSettings:
     @ivar symlinks: C{copy}: a link is copied as one; C{follow}: one made here
         that leads to something in the box is read as that; C{ignore}: links
         do not belong to the box.
+    @ivar watch: one of L{flocknode.box.survey.watching.CHOICES}.
     """
 
     versions: Policy = retention.DEFAULT
@@ -34,3 +35,4 @@ class BoxSettings:
     gather: float = 0.1
     alone: float = 60.0
     symlinks: str = "copy"
+    watch: str = "auto"

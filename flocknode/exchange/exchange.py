@@ -281,12 +281,14 @@ class Exchange:
             self._depth -= 1
 
     def _identify(self, sharing: Sharing) -> None:
-        """If the index has been opened, or got another id: say so."""
+        """If the index has been opened or closed, or got another id: say so."""
         index_id = sharing.box.index_id
         if index_id == sharing.index_id:
             return
         for peer in self._members:
-            if not sharing.index_id:
+            if not index_id:
+                peer.remove(sharing.box.id)
+            elif not sharing.index_id:
                 peer.add(sharing.box, sharing.source)
         sharing.index_id = index_id
         for peer in self._members:

@@ -31,7 +31,8 @@ class SharedBox(Protocol):
 
     @ivar id: 16 bytes, the same on all members.
     @ivar index_id: of this index; random; may change while running.  0: the
-        index is not open yet.  L{BoxListener.advanced} follows each change.
+        index is not open (yet, or any more: it went with its medium).
+        L{BoxListener.advanced} follows each change.
     @ivar highest: the highest committed number.
     @ivar new_total: bytes of local changes since the process started.
     @ivar digest: 16 bytes of all entries.

@@ -17,6 +17,7 @@ from flocknode.box.retention import KeepNone
 from flocknode.box.settings import BoxSettings
 from flocknode.boxcommands import BoxCommands
 from flocknode.errors import FlocknodeError
+from flocknode.plugged import PluggedMedia
 from tests.box.test_box import BoxTestCase, pass_on, until
 
 
@@ -39,7 +40,8 @@ class DeskTests(BoxTestCase):
         raise AssertionError("It does not arrive.")
 
     def commands(self, *boxes: Box) -> BoxCommands:
-        return BoxCommands(boxes)
+        plugged = PluggedMedia(reactor, boxes, frozenset(), lambda name, place: boxes[0])
+        return BoxCommands(boxes, plugged)
 
     async def refused(self, asked: Any) -> str:
         try:

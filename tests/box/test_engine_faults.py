@@ -20,6 +20,7 @@ from flocknode.box.settings import BoxSettings
 from flocknode.box.values import Entry, Hash, Head, History, Kind, Path, Value
 from flocknode.exchange.entries import entries_of, record_of
 from flocknode.exchange.records import Index as IndexRecord
+from flocknode.media.places import Fixed
 from tests.box.peers import PeerCase, exchange
 
 
@@ -77,7 +78,7 @@ class FailingOnce(PeerCase):
 
     def test_while_the_folder_is_opened_and_then_nothing_stays_open(self) -> None:
         root = self.b.path("").decode()
-        core = Core(root, root + ".index", BoxSettings(), self.b._random, lambda: False)
+        core = Core(Fixed(root), root + ".index", BoxSettings(), self.b._random, lambda: False, name="b")
         self.addCleanup(core.close)
         core.open()
         self.patch(Planner, "start", full)

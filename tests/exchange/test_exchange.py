@@ -174,6 +174,22 @@ class Greeting(ExchangeCase):
         numbers = BoxNumbers(self.box.id, self.box.index_id, 1, 0, 0)
         self.assertEqual(self.leave_all(), [Hello(1, (numbers,))])
 
+    def test_a_box_whose_index_went_with_its_medium_is_not_named_until_it_is_back(self) -> None:
+        self.box.put(b"a", b"a")
+        self.meet()
+        index_id, highest = self.box.index_id, self.box.highest
+        self.box.index_id = self.box.highest = 0
+        self.exchange.advanced(self.box)
+        self.assertEqual(self.hellos(), [Hello(1, ())])
+        self.exchange.alive(OTHER, 0)
+        self.assertEqual(self.hellos(), [Hello(1, ())])
+        self.show()
+        self.box.index_id, self.box.highest = index_id, highest
+        self.exchange.advanced(self.box)
+        self.assertEqual(
+            [hello.boxes[0].index_id for hello in self.hellos()], [index_id, index_id]
+        )
+
     def test_so_are_all_whenever_a_round_starts(self) -> None:
         self.meet(MEMBER)
         self.meet(OTHER)

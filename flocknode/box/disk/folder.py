@@ -23,6 +23,7 @@ from flocknode.box.disk import syscalls
 from flocknode.box.disk.capabilities import Capabilities, probe
 from flocknode.box.paths import PRIVATE, check_path, is_reserved, split
 from flocknode.errors import BoxError
+from flocknode.media.devices import type_of
 
 __all__ = [
     "PRIVATE",
@@ -49,6 +50,12 @@ _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 
 
 _LAST_TIME = (1 << 63) - 1
+"""Nanoseconds: the last time that the index can hold."""
+
+_UNNUMBERED = frozenset(("vfat", "msdos", "exfat"))
+"""File systems without inodes: Linux makes numbers up, others after each mount
+(C{iunique} in its sources).  None of them has hard links."""
+
 
 class FileType(enum.IntEnum):
     """
@@ -73,6 +80,7 @@ class Stat:
     @ivar mtime_ns: nanoseconds since the epoch.
     @ivar ctime_ns: likewise; every rename changes it.
     @ivar mode: permission bits, C{& 0o777}.
+    @ivar inode: its number; 0 where a file has none that lasts.
     @ivar links: how many names the inode has; not compared.
     """
 
@@ -144,6 +152,7 @@ class Folder:
                 f"{os.strerror(error.errno or 0)}."
             ) from None
         self._device = os.fstat(self.root_fd).st_dev
+        self._numbered = type_of(self.root_fd) not in _UNNUMBERED
         self._openat2 = _has_openat2(self.root_fd)
         self._capabilities = capabilities
 
@@ -252,7 +261,7 @@ class Folder:
             _bounded(result.st_mtime_ns),
             _bounded(result.st_ctime_ns),
             mode & 0o777,
-            result.st_ino,
+            result.st_ino if self._numbered else 0,
             result.st_nlink,
         )
 

@@ -1,6 +1,7 @@
 # Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
 """
-The marker of a box: C{.flocknode/box} holds a random folder id.
+The marker of a box: C{.flocknode/box} holds a random folder id in hexadecimal,
+and on a removable medium a second line, C{name } and the name of the box.
 
 A folder whose marker is missing or names another id is not the box that the
 index knows (not mounted, another medium, restored, moved): nothing in it is
@@ -22,7 +23,10 @@ ID_SIZE = 16
 
 _NAME = b"box"
 
-_TEXT = re.compile(rb"([0-9a-f]{32})\n?")
+_TEXT = re.compile(rb"([0-9a-f]{32})(?:\n|\nname ([^\0-\x1f]{1,255})\n)?")
+
+_LONGEST = 2 * ID_SIZE + 264
+"""Bytes of a marker, and one more."""
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
@@ -33,6 +37,22 @@ def read(folder: Folder) -> bytes | None:
     @raise BoxError: if there is something else in its place, or it cannot be
         read.
     """
+    found = _read(folder)
+    return None if found is None else bytes.fromhex(found[1].decode("ascii"))
+
+
+def read_name(folder: Folder) -> str | None:
+    """
+    @return: the name of the box, if there is a marker and it says so.
+    @raise BoxError: as L{read}.
+    """
+    found = _read(folder)
+    if found is None or found[2] is None:
+        return None
+    return found[2].decode("utf-8", "surrogateescape")
+
+
+def _read(folder: Folder) -> re.Match[bytes] | None:
     try:
         descriptor = folder.open(PRIVATE + b"/" + _NAME)
     except OSError as error:
@@ -40,7 +60,7 @@ def read(folder: Folder) -> bytes | None:
             return None
         raise _unusable(folder, error) from None
     try:
-        text = os.read(descriptor, 2 * ID_SIZE + 2)
+        text = os.read(descriptor, _LONGEST)
     except OSError as error:
         raise _unusable(folder, error) from None
     finally:
@@ -51,15 +71,16 @@ def read(folder: Folder) -> bytes | None:
             f"{os.fsdecode(folder.root)}/.flocknode/box is not a marker of flocknode: "
             "restore it, or remove it to make this folder a new box."
         )
-    return bytes.fromhex(match[1].decode("ascii"))
+    return match
 
 
-def write(folder: Folder, folder_id: bytes | None = None) -> bytes:
+def write(folder: Folder, folder_id: bytes | None = None, name: str = "") -> bytes:
     """
     Make this folder a box, durably: C{.flocknode} (0700) and in it the
     marker.  An existing marker is kept and its id returned.
 
     @param folder_id: 16 bytes; by default random.
+    @param name: of the box, if the marker is to say it.
     @return: the folder id.
     @raise BoxError: if it cannot be written.
     """
@@ -71,7 +92,10 @@ def write(folder: Folder, folder_id: bytes | None = None) -> bytes:
         _make_directory(folder.root_fd, PRIVATE)
         directory = folder.open_directory(PRIVATE)
         try:
-            _write_marker(directory, folder_id.hex().encode("ascii") + b"\n")
+            text = folder_id.hex().encode("ascii") + b"\n"
+            if name:
+                text += b"name " + name.encode("utf-8", "surrogateescape") + b"\n"
+            _write_marker(directory, text)
         finally:
             os.close(directory)
         os.fsync(folder.root_fd)

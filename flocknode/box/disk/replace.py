@@ -249,7 +249,8 @@ class Careful:
             try:
                 like = os.fstat(source)
                 copy_content(source, target)
-                os.fchmod(target, like.st_mode & 0o777)
+                if self._folder.capabilities.modes:
+                    os.fchmod(target, like.st_mode & 0o777)
                 os.utime(target, ns=(like.st_atime_ns, like.st_mtime_ns))
                 os.fsync(target)
             finally:

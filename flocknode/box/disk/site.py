@@ -8,6 +8,7 @@ C{folder}, C{versions} and L{Staging.read} is fine anywhere meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 
@@ -63,10 +64,10 @@ class Site:
 
     def close(self) -> None:
         """Give up all descriptors and threads.  Idempotent."""
-        self.placer.close()
-        self.staging.close()
-        self.versions.close()
-        self.folder.close()
+        with contextlib.ExitStack() as closing:
+            # All of them, also if one says that its disk is gone.
+            for each in (self.folder, self.versions, self.staging, self.placer):
+                closing.callback(each.close)
 
 
 def open_site(
@@ -74,17 +75,20 @@ def open_site(
     folder_id: bytes | None,
     step: Callable[[str, Path], None] = no_step,
     symlinks: str = "copy",
+    check: Callable[[Folder], None] | None = None,
 ) -> tuple[Site, bool]:
     """
     Open the folder of a box.
 
     @param folder_id: what its marker must say.  L{None}: the index is new;
         the folder and its marker are made if they are not there.
+    @param check: told the open folder before anything is done in it; it raises
+        L{BoxError} if that is a wrong one.  With it no folder is made.
     @return: the site; and whether its marker was there before.
     @raise BoxError: it is not there, is another box's folder, or cannot be
         used; says so in one sentence.
     """
-    if folder_id is None:
+    if folder_id is None and check is None:
         try:
             os.makedirs(root, exist_ok=True)
         except OSError as error:
@@ -94,6 +98,8 @@ def open_site(
             ) from error
     folder = Folder(root)
     try:
+        if check is not None:
+            check(folder)
         found = marker.read(folder)
         if folder_id is None:
             site = Site(folder, marker.write(folder), step, symlinks)

@@ -68,18 +68,23 @@ class Index:
 
     @param path: of the file; created with its tables if it is not there.
     @param reading: only to read, beside another L{Index} that writes.
+    @param carried: it lies on a medium that comes and goes: see
+        L{flocknode.box.carried}.
     @ivar contents: where content is.
     @raise BoxError: the file cannot be opened or is no index.
     """
 
-    def __init__(self, path: str, reading: bool = False) -> None:
+    def __init__(self, path: str, reading: bool = False, carried: bool = False) -> None:
         try:
             if not reading:
                 os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
             self._db = sqlite3.connect(
                 path, timeout=30, isolation_level=None, check_same_thread=False
             )
-            self._db.execute("PRAGMA journal_mode = WAL")
+            if carried:
+                # Whoever had the medium may have put anything into the schema.
+                self._db.execute("PRAGMA trusted_schema = OFF")
+            self._db.execute(f"PRAGMA journal_mode = {'TRUNCATE' if carried else 'WAL'}")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA cache_size = -8192")
             if reading:

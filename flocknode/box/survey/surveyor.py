@@ -6,6 +6,7 @@ in their own thread, and hand what they find to the box's worker.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Collection
 from threading import Event
 from typing import Any
@@ -21,9 +22,7 @@ from flocknode.box.lane import Lane, Stopped
 from flocknode.box.survey.compare import Survey
 from flocknode.box.survey.observe import Sighting
 from flocknode.box.values import Path
-
-AFTER_FAULT = 5.0
-"""Seconds after a survey that failed until all is looked at again."""
+from flocknode.errors import BoxError
 
 SOON = 0.5
 """Seconds until what changed while it was read is looked at again."""
@@ -31,6 +30,9 @@ SOON = 0.5
 LATER = 2.0
 """Seconds until what changed shortly before it was hashed is hashed again:
 longer than any file system's time step."""
+
+AFTER_FAULT = 5.0
+"""Seconds until everything is looked at again after the disk or the index failed."""
 
 _AHEAD = 2
 """Slices that a survey may be ahead of the worker."""
@@ -151,13 +153,17 @@ class Surveyor:
             self.scanned = 0
         self._busy = Deferred()
         done = self._lane.do(self._survey, site, self._ending, below, look, afresh)
-        done.addErrback(self._failed)
+        done.addErrback(self._failed, site)
         done.addCallback(self._finished, scans)
 
-    def _failed(self, failure: Any) -> None:
-        if failure.check(Stopped) is None:
+    def _failed(self, failure: Any, site: Site) -> None:
+        if failure.check(Stopped) is not None:
+            return
+        if failure.check(OSError, sqlite3.Error, BoxError) is None:
             self._log.failure("A survey of the folder failed", failure)
-            self._after(AFTER_FAULT, lambda: self.rescan(_ROOT))
+        if site is self._site:
+            self._log.debug("The folder cannot be looked at: {reason}", reason=failure.value)
+            self._later(AFTER_FAULT, (), False, _ROOT)
 
     def _finished(self, _: None, scans: list[Deferred[None]]) -> None:
         busy, self._busy = self._busy, None
@@ -167,17 +173,21 @@ class Surveyor:
             scan.callback(None)
         self._next()
 
-    def _later(self, seconds: float, paths: Collection[Path], afresh: bool) -> None:
-        if paths:
-            self._after(seconds, lambda: self.look(paths, afresh))
-
-    def _after(self, seconds: float, what: Callable[[], None]) -> None:
-        if self._site is None:
+    def _later(
+        self,
+        seconds: float,
+        paths: Collection[Path],
+        afresh: bool,
+        below: Path | None = None,
+    ) -> None:
+        if (not paths and below is None) or self._site is None:
             return
 
         def do() -> None:
             self._timers.discard(timer)
-            what()
+            if below is not None:
+                self.rescan(below)
+            self.look(paths, afresh)
 
         timer: IDelayedCall = self._reactor.callLater(seconds, do)
         self._timers.add(timer)

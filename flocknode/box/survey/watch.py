@@ -26,15 +26,20 @@ from typing import Any
 import attrs
 import pyinotify
 from twisted.internet.abstract import FileDescriptor
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from flocknode.box.paths import is_reserved
+from flocknode.box.survey.polling import Poller
 from flocknode.box.values import Path
 
-RESCAN_INTERVAL = 60.0
-"""Seconds between full scans while not everything can be watched."""
+_WATCHES = "not every directory can be watched; raise fs.inotify.max_user_watches"
+
+_INSTANCES = "nothing can be watched; raise fs.inotify.max_user_instances"
+
+_NONE = "this system has no inotify; set watch = polling if that is all right"
 
 _MASK: int = (
     pyinotify.IN_CREATE
@@ -86,19 +91,24 @@ def _parse(data: bytes) -> Iterator[_Event]:
         yield _Event(watch, mask, name)
 
 
-class Watcher(FileDescriptor):
+class InotifyWatcher(FileDescriptor):
     """
-    Lives in the reactor; only L{add} may be called from any thread.
+    See L{flocknode.box.survey.watching.Watcher}.
+
+    At the system's limit of watches, what is watched stays watched, and the
+    whole folder is looked at again and again besides.  Each such look tries to
+    watch the rest; when one could watch everything, they end.
 
     @param changed: (path, closed): something happened there; for
         C{Settler.event}.
     @param rescan: this directory and all below it must be scanned; b"" after
-        an overflow, and every minute while L{limited}.
-    @ivar limited: the system's limit of watches is reached (or there is no
-        inotify): changes are found by scanning only.
+        an overflow.
+    @param scan: looks at everything; its result fires after that.
+    @ivar reason: why not everything is watched, or empty.
     """
 
-    limited: bool = False
+    name = "inotify"
+    reason: str = ""
     _log = Logger()
 
     def __init__(
@@ -106,29 +116,30 @@ class Watcher(FileDescriptor):
         reactor: Any,
         changed: Callable[[Path, bool], None],
         rescan: Callable[[Path], None],
+        scan: Callable[[], Deferred[None]],
     ) -> None:
         super().__init__(reactor)
         self._reactor = reactor
         self._changed = changed
         self._rescan = rescan
+        self._poller = Poller(reactor, scan, before=self._looking, after=self._looked)
+        self._missed = False
         self._descriptor = -1
         self._inotify: Any = None
         self._paths: dict[int, Path] = {}
         self._watches: dict[Path, int] = {}
         self._lock = Lock()
-        self._timer: IDelayedCall | None = None
         self._pause: IDelayedCall | None = None
         self._stopped = False
 
     def start(self) -> None:
         """
         Begin to listen.  Nothing is watched before it is L{add}ed: scan then.
-        Without inotify: L{limited} from the start.
         """
         self._inotify = pyinotify.INotifyWrapper.create()
         descriptor = -1 if self._inotify is None else self._inotify.inotify_init()
         if descriptor < 0:
-            self._limit()
+            self._limit(_NONE if self._inotify is None else _INSTANCES)
             return
         os.set_inheritable(descriptor, False)
         os.set_blocking(descriptor, False)
@@ -140,7 +151,7 @@ class Watcher(FileDescriptor):
     def add(self, path: Path, descriptor: int) -> None:
         """
         Watch the open directory, known by this path from now on.  Thread-safe;
-        never raises: at the system's limit it sets L{limited}.
+        never raises.
         """
         with self._lock:
             if self._descriptor < 0:
@@ -156,15 +167,16 @@ class Watcher(FileDescriptor):
             number = self._inotify.get_errno()
         if number != errno.ENOENT:
             self._log.debug("A directory cannot be watched: {reason}", reason=os.strerror(number))
-            self._reactor.callFromThread(self._limit)
+            self._missed = True
+            self._reactor.callFromThread(self._limit, _WATCHES)
 
     def stop(self) -> None:
         """Hear nothing any more.  Idempotent."""
         self._stopped = True
-        for call in (self._timer, self._pause):
-            if call is not None:
-                call.cancel()
-        self._timer = self._pause = None
+        self._poller.stop()
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
         if self._descriptor < 0:
             return
         self.stopReading()
@@ -262,17 +274,18 @@ class Watcher(FileDescriptor):
                     del self._paths[watch]
                     self._inotify.inotify_rm_watch(self._descriptor, watch)
 
-    def _limit(self) -> None:
-        if self._stopped or self.limited:
+    def _limit(self, why: str) -> None:
+        if self._stopped or self.reason:
             return
-        self.limited = True
-        self._log.warn(
-            "Not everything can be watched (fs.inotify.max_user_watches): "
-            "changes are looked for every {seconds:.0f} s",
-            seconds=RESCAN_INTERVAL,
-        )
-        self._timer = self._reactor.callLater(RESCAN_INTERVAL, self._rescan_again)
+        self.reason = f"The folder is looked at again and again: {why}."
+        self._log.warn("A folder is looked at again and again: {why}", why=why)
+        self._poller.start()
 
-    def _rescan_again(self) -> None:
-        self._timer = self._reactor.callLater(RESCAN_INTERVAL, self._rescan_again)
-        self._rescan(Path(b""))
+    def _looking(self) -> None:
+        self._missed = False
+
+    def _looked(self) -> None:
+        """If this look could watch everything, it was the last."""
+        if not self._missed and self._descriptor >= 0:
+            self.reason = ""
+            self._poller.stop()

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocknode.box.disk import syscalls
+from flocknode.box.disk import folder, syscalls
 from flocknode.box.disk.folder import FileType, Folder, Stat
 from flocknode.errors import BoxError
 from tests.box.folders import FolderCase
@@ -151,6 +151,22 @@ class AnyNameTests(FolderCase):
             os.close(descriptor)
         parent, _, name = path.rpartition(b"/")
         self.assertEqual(self.folder.listdir(parent), [(name, FileType.FILE)])
+
+
+class UnnumberedTests(FolderCase):
+    """A file system that makes up the numbers of inodes."""
+
+    def test_numbers_that_do_not_last_are_not_told(self) -> None:
+        self.write(b"file", b"12345")
+        for type in ("vfat", "exfat"):
+            self.patch(folder, "type_of", lambda descriptor, type=type: type)
+            fat = Folder(self.root)
+            self.addCleanup(fat.close)
+            stat = fat.lstat(b"file")
+            assert stat is not None
+            self.assertEqual((stat.inode, stat.size), (0, 5))
+            self.assertTrue(fat.in_place())
+        self.assertNotEqual(self.folder.lstat(b"file"), stat)
 
 
 class StatTests(SynchronousTestCase):

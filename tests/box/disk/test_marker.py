@@ -45,6 +45,25 @@ class MarkerTests(FolderCase):
         marker.write(folder, b"0123456789abcdef")
         self.assertEqual(marker.read(folder), b"0123456789abcdef")
 
+    def test_theNameOfTheBoxComesBackToo(self) -> None:
+        for name in ("papers", "Übersicht 2", "x" * 255):
+            folder = self.fresh()
+            folder_id = marker.write(folder, name=name)
+            self.assertEqual((marker.read(folder), marker.read_name(folder)), (folder_id, name))
+            os.unlink(self.outside + b"/.flocknode/box")
+
+    def test_aMarkerWithoutANameIsOne(self) -> None:
+        self.assertIsNotNone(marker.read(self.folder))
+        self.assertIsNone(marker.read_name(self.folder))
+        self.assertIsNone(marker.read_name(self.fresh()))
+
+    def test_aLineTooManyIsSomethingElse(self) -> None:
+        text = b"0" * 32 + b"\nname x\n"
+        for more in (b"name y\n", b"x", b"name " + b"x" * 300 + b"\n"):
+            self.write(b".flocknode/box", text + more)
+            with self.assertRaises(BoxError):
+                marker.read(self.folder)
+
     def test_aMarkerCutOffWhileItWasWrittenIsNone(self) -> None:
         os.mkdir(self.outside + b"/.flocknode")
         with open(self.outside + b"/.flocknode/box.new", "wb") as file:

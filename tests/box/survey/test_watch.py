@@ -12,11 +12,13 @@ import struct
 from collections.abc import Callable
 
 import pyinotify
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SkipTest
 
 from flocknode.box.survey.hashing import Scanner
-from flocknode.box.survey.watch import RESCAN_INTERVAL, Watcher
+from flocknode.box.survey.polling import SOONEST
+from flocknode.box.survey.watch import InotifyWatcher
 from flocknode.box.values import Path
 from tests.box.folders import FolderCase
 
@@ -26,19 +28,19 @@ class Reactor(Clock):
 
     def __init__(self) -> None:
         super().__init__()
-        self.readers: set[Watcher] = set()
+        self.readers: set[InotifyWatcher] = set()
 
-    def addReader(self, reader: Watcher) -> None:
+    def addReader(self, reader: InotifyWatcher) -> None:
         """It listens."""
         self.readers.add(reader)
 
-    def removeReader(self, reader: Watcher) -> None:
+    def removeReader(self, reader: InotifyWatcher) -> None:
         """It does not listen any more."""
         self.readers.discard(reader)
 
-    def callFromThread(self, call: Callable[[], object]) -> None:
+    def callFromThread(self, call: Callable[..., object], *arguments: object) -> None:
         """In the next turn."""
-        self.callLater(0, call)
+        self.callLater(0, call, *arguments)
 
 
 class WatcherCase(FolderCase):
@@ -52,8 +54,17 @@ class WatcherCase(FolderCase):
         self.reactor = Reactor()
         self.changed: dict[bytes, bool] = {}
         self.rescanned: list[bytes] = []
-        self.watcher = Watcher(self.reactor, self._changed, self.rescanned.append)
+        self.watcher = InotifyWatcher(
+            self.reactor, self._changed, self.rescanned.append, self._scan
+        )
         self.scanner = Scanner(self.folder, entering=self.watcher.add)
+        self.scans = 0
+
+    def _scan(self) -> Deferred[None]:
+        self.scans += 1
+        self.scan()
+        self.reactor.advance(0)
+        return succeed(None)
 
     def _changed(self, path: Path, closed: bool) -> None:
         self.changed[path] = self.changed.get(path, False) or closed
@@ -61,7 +72,7 @@ class WatcherCase(FolderCase):
     def start(self) -> None:
         """Listen, and watch everything."""
         self.watcher.start()
-        if self.watcher.limited:
+        if self.watcher.reason:
             raise SkipTest("this system lets nobody watch anything")
         self.addCleanup(self.watcher.stop)
         self.scan()
@@ -235,50 +246,69 @@ class WatcherTests(WatcherCase):
         with self.assertRaises(OSError):
             os.fstat(descriptor)
         self.scan()
-        self.assertFalse(self.watcher.limited)
+        self.assertEqual(self.watcher.reason, "")
 
 
 class LimitTests(WatcherCase):
     """The system has a limit of watches."""
 
-    def assertScansEveryMinute(self) -> None:
-        """Instead of watching."""
+    def limit(self) -> None:
+        """From now on nothing more can be watched."""
+        wrapper = type(self.watcher._inotify)
+        self.patch(wrapper, "inotify_add_watch", lambda *args: -1)
+        self.patch(wrapper, "get_errno", lambda self: errno.ENOSPC)
+
+    def assertPolls(self, advice: str) -> None:
+        """It says why, and looks again and again."""
         self.reactor.advance(0)
-        self.assertTrue(self.watcher.limited)
-        self.assertEqual(self.rescanned, [])
+        self.assertIn(advice, self.watcher.reason)
+        self.assertEqual((self.scans, self.rescanned), (0, []))
         for count in (1, 2, 3):
-            self.reactor.advance(RESCAN_INTERVAL)
-            self.assertEqual(self.rescanned, [b""] * count)
+            self.reactor.advance(SOONEST)
+            self.assertEqual(self.scans, count)
         self.watcher.stop()
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def test_atTheLimitEverythingIsScannedEveryMinute(self) -> None:
+    def test_atTheLimitEverythingIsPolled(self) -> None:
         self.write(b"d/file")
         self.watcher.start()
         self.addCleanup(self.watcher.stop)
-        wrapper = type(self.watcher._inotify)
-        self.patch(wrapper, "inotify_add_watch", lambda *args: -1)
-        self.patch(wrapper, "get_errno", lambda self: errno.ENOSPC)
+        self.limit()
         self.scan()
-        self.assertScansEveryMinute()
+        self.assertPolls("max_user_watches")
 
     def test_whatIsWatchedAlreadyIsHeardOfAtTheLimit(self) -> None:
         self.start()
-        wrapper = type(self.watcher._inotify)
-        self.patch(wrapper, "inotify_add_watch", lambda *args: -1)
-        self.patch(wrapper, "get_errno", lambda self: errno.ENOSPC)
+        self.limit()
         self.write(b"d/file")
         self.scan(b"d")
         self.write(b"file")
         self.assertEqual(self.hear(), {b"d": False, b"file": True})
 
-    def test_withoutInotifyEverythingIsScannedEveryMinute(self) -> None:
+    def test_pollingEndsWhenALookCouldWatchEverything(self) -> None:
+        self.start()
+        real = type(self.watcher._inotify).inotify_add_watch
+        self.limit()
+        self.write(b"d/file")
+        self.scan(b"d")
+        self.reactor.advance(0)
+        self.assertIn("max_user_watches", self.watcher.reason)
+        self.patch(type(self.watcher._inotify), "inotify_add_watch", real)
+        self.reactor.advance(SOONEST)
+        self.assertEqual((self.scans, self.watcher.reason), (1, ""))
+        self.reactor.advance(100)
+        self.assertEqual(self.scans, 1)
+        self.hear()
+        self.write(b"d/file", b"data")
+        self.assertEqual(self.hear(), {b"d/file": True})
+
+    def test_withoutInotifyEverythingIsPolled(self) -> None:
         self.patch(pyinotify.INotifyWrapper, "create", staticmethod(lambda: None))
         self.watcher.start()
         self.scan()
-        self.assertScansEveryMinute()
+        self.assertPolls("no inotify")
 
-    def test_withoutInstancesEverythingIsScannedEveryMinute(self) -> None:
+    def test_withoutInstancesEverythingIsPolled(self) -> None:
         self.patch(pyinotify.INotifyWrapper, "inotify_init", lambda self: -1)
         self.watcher.start()
-        self.assertScansEveryMinute()
+        self.assertPolls("max_user_instances")

@@ -1,0 +1,57 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+What a box is doing, for people.
+"""
+
+from __future__ import annotations
+
+import os
+
+from flocknode.box.engine import Snapshot
+from flocknode.box.presence import Presence
+from flocknode.status import BoxStatus
+
+
+def describe(
+    name: str,
+    place: str,
+    numbers: Snapshot,
+    presence: Presence,
+    fault: str,
+    *,
+    scanned: int,
+    known: bool,
+) -> BoxStatus:
+    """
+    @param place: where the folder is to be found, as configured.
+    @param fault: what fails, one sentence, or empty.
+    @param scanned: entries looked at by the scan that is going on.
+    @param known: all that is in the folder has been seen.
+    """
+    site = presence.site
+    watcher, watching = presence.watching
+    return BoxStatus(
+        name=name,
+        path=place if site is None else os.fsdecode(site.folder.root),
+        state=_state(presence, numbers, fault, known),
+        reason=fault or presence.absence,
+        files=numbers.files,
+        size=numbers.size,
+        needed=numbers.needed,
+        needed_bytes=numbers.needed_bytes,
+        conflicts=tuple(os.fsdecode(path) for path in numbers.conflicts),
+        problems=tuple((os.fsdecode(path), reason) for path, reason in numbers.problems),
+        scanned=scanned,
+        watcher=watcher,
+        watching=watching,
+    )
+
+
+def _state(presence: Presence, numbers: Snapshot, fault: str, known: bool) -> str:
+    if fault:
+        return "error"
+    if presence.site is None:
+        return "offline" if presence.absence else "starting"
+    if not known:
+        return "scanning"
+    return "receiving" if numbers.needed else "in sync"
