@@ -78,7 +78,8 @@ class FailingOnce(PeerCase):
 
     def test_while_the_folder_is_opened_and_then_nothing_stays_open(self) -> None:
         root = self.b.path("").decode()
-        core = Core(Fixed(root), root + ".index", BoxSettings(), self.b._random, lambda: False, name="b")
+        place, settings = Fixed(root), BoxSettings()
+        core = Core(place, root + ".index", settings, self.b._random, lambda: False, name="b")
         self.addCleanup(core.close)
         core.open()
         self.patch(Planner, "start", full)

@@ -43,6 +43,7 @@ class FollowingFolder(Folder):
         self.root_fd = folder.root_fd
         self.keep: set[bytes] = set()
         self._device = folder._device
+        self._numbered = folder._numbered
         self._capabilities = folder.capabilities
         self._strict = folder
         self._lock = Lock()
