@@ -31,6 +31,7 @@ from twisted.logger import Logger
 from flocknode import __version__, keys
 from flocknode.box.box import Box
 from flocknode.box.settings import BoxSettings
+from flocknode.box.values import Holder
 from flocknode.boxcommands import BoxCommands
 from flocknode.config import Config
 from flocknode.control import ControlServer
@@ -118,7 +119,13 @@ class Node(MultiService):
             self._wire.offer,
         )
         self.boxes = tuple(
-            Box(reactor, box.name, box.path, config.state, BoxSettings(versions=box.versions))
+            Box(
+                reactor,
+                box.name,
+                box.path,
+                config.state,
+                BoxSettings(versions=box.versions, members=frozenset(map(Holder, self._addresses))),
+            )
             for box in config.boxes
         )
         for box in self.boxes:

@@ -34,6 +34,7 @@ from flocknode.box.survey.observe import Sighting
 from flocknode.box.survey.surveyor import Surveyor
 from flocknode.box.survey.watch import Watcher
 from flocknode.box.timers import Timers
+from flocknode.box.upkeep import Upkeep
 from flocknode.box.values import BoxListener, Entry, Hash, Holder, Need, Path
 from flocknode.errors import BoxError
 from flocknode.status import BoxStatus
@@ -46,9 +47,6 @@ CALM = 2.0
 
 AFTER_FAULT = 5.0
 """Seconds until something is tried again after the disk or the index failed."""
-
-PRUNING = 3600.0
-"""Seconds between looks for kept versions that are old enough to go."""
 
 T = TypeVar("T")
 
@@ -110,6 +108,7 @@ class Box(Service):
         self._core = Core(
             root, self._index_path, settings, random or SystemRandom(), self._worker.cancelled
         )
+        self._upkeep = Upkeep(self._timers, self._core, self._ask, self._failed)
         self._scanning = Lane(reactor, f"scan {name}")
         reading = partial(Index, self._index_path, reading=True)
         self._reader = Reader(reactor, f"read {name}", reading)
@@ -133,7 +132,7 @@ class Box(Service):
         self._scanning.start()
         self._reader.start()
         self._poll()
-        self._timers.later("prune", PRUNING, self._prune)
+        self._upkeep.start()
 
     async def _stop(self) -> None:
         self._timers.stop()
@@ -381,10 +380,6 @@ class Box(Service):
     def _rescan(self) -> None:
         self._timers.later("rescan", self._settings.rescan, self._rescan)
         self._surveyor.scan()
-
-    def _prune(self) -> None:
-        self._timers.later("prune", PRUNING, self._prune)
-        self._do(self._core.prune)
 
     def _joined(self, joined: bool) -> bool:
         if self._numbers.withheld and joined:

@@ -153,6 +153,10 @@ class Core:
         """See L{BoxEngine.prune}."""
         self._engine.prune()
 
+    def forget(self) -> bool:
+        """See L{BoxEngine.forget}."""
+        return self._engine.forget()
+
     def entries_after(self, number: int, limit: int) -> tuple[list[Entry], int]:
         """See L{BoxEngine.entries_after}."""
         return self._engine.entries_after(number, limit)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from random import Random
 
 import attrs
@@ -19,6 +20,7 @@ import attrs
 from flocknode.box.content import block_size_for
 from flocknode.box.disk.site import Site
 from flocknode.box.events import Events
+from flocknode.box.forgetting import Forgetting
 from flocknode.box.index.database import Index
 from flocknode.box.index.draft import Draft
 from flocknode.box.index.ledger import Ledger
@@ -98,6 +100,7 @@ class BoxEngine:
         self._now = now
         self._wall = wall
         self._cancelled = cancelled
+        self._forgetting = Forgetting(self.ledger, settings.members, wall)
         self._events = Events()
         self._changes = LocalChanges(self.ledger)
         self._checkpoints: deque[tuple[int, int]] = deque()
@@ -198,12 +201,14 @@ class BoxEngine:
         row = self.ledger.meet(holder, index_id)
         entries = [entry for entry in entries if _is_sound(entry)]
         draft = Draft(self.ledger.index)
-        join_delta(draft, ((entry.path, entry.history) for entry in entries))
+        entries, also = self._forgetting.sift(draft, entries)
+        changed = join_delta(draft, ((entry.path, entry.history) for entry in entries))
         for entry in entries:
             _show(draft, row.key, entry)
+            _remind(draft, row.acknowledged, entry, changed)
         if to > stored:
             self.ledger.stored(row, to)
-        changes = self.ledger.commit(draft)
+        changes = self.ledger.commit(draft, also)
         if self.planner is not None:
             self.planner.follow(changes)
         return True
@@ -269,6 +274,18 @@ class BoxEngine:
             contents.forget_kept(names)
             contents.forget_block_lists([want.content for want in planner.wants.all()])
 
+    def forget(self) -> bool:
+        """
+        Forget a slice of what nobody needs to know any more.
+
+        @return: whether there is more of it; else it begins anew, and once a
+            day is enough.
+        """
+        planner = self.planner
+        if planner is None or not planner.surveyed or self.withheld:
+            return False
+        return self._forgetting.run(planner.site)
+
     def snapshot(self) -> Snapshot:
         """The numbers as they are now."""
         ledger, totals = self.ledger, self.ledger.totals
@@ -299,6 +316,18 @@ def _is_sound(entry: Entry) -> bool:
     except ProtocolError:
         return False
     return True
+
+
+def _remind(draft: Draft, acknowledged: int, entry: Entry, changed: AbstractSet[Path]) -> None:
+    """
+    The holder shows something older than what it has acknowledged: it has
+    forgotten that, or was restored from a backup.  Tell it once more.
+    """
+    row = draft.row(entry.path)
+    if entry.path in changed or row.number > acknowledged or not row.number:
+        return
+    if row.history.heads != entry.history.heads:
+        draft.renew(entry.path)
 
 
 def _show(draft: Draft, key: int, entry: Entry) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import attrs
 
+from flocknode.box.values import Holder
+
 DAY = 86_400.0
 """Seconds."""
 
@@ -20,6 +22,8 @@ class BoxSettings:
     @ivar gather: seconds that a batch waits for more files at most.
     @ivar alone: seconds after which a box whose index was lost announces what
         it found, although nobody has told it what they know.
+    @ivar members: all that may hold the box, whose acknowledgements count before
+        anything is forgotten; L{None}: all that ever did.
     """
 
     versions: float = 30 * DAY
@@ -28,3 +32,4 @@ class BoxSettings:
     batch: int = 256
     gather: float = 0.1
     alone: float = 60.0
+    members: frozenset[Holder] | None = None

@@ -28,6 +28,7 @@ from flocknode.box.index.columns import (
     unsigned,
 )
 from flocknode.box.index.contents import Contents
+from flocknode.box.index.memory import Memory
 from flocknode.box.index.rows import Row, joined
 from flocknode.box.paths import split
 from flocknode.box.values import Holder, Path
@@ -68,6 +69,7 @@ class Index:
     @param path: of the file; created with its tables if it is not there.
     @param reading: only to read, beside another L{Index} that writes.
     @ivar contents: where content is.
+    @ivar memory: what may be forgotten.
     @raise BoxError: the file cannot be opened or is no index.
     """
 
@@ -92,6 +94,7 @@ class Index:
             ) from error
 
         self.contents = Contents(self._db)
+        self.memory = Memory(self._db)
 
     def close(self) -> None:
         """Close the file.  Idempotent."""
@@ -157,6 +160,10 @@ class Index:
     def rows_after(self, number: int) -> Iterator[Row]:
         """Those with a higher number, ascending."""
         return self._rows("WHERE number > ? ORDER BY number", (number,))
+
+    def some_after(self, number: int, count: int) -> list[Row]:
+        """The first so many of L{rows_after}."""
+        return list(self._rows("WHERE number > ? ORDER BY number LIMIT ?", (number, count)))
 
     def pending(self) -> Iterator[Row]:
         """Those whose settled head is not what the folder holds."""

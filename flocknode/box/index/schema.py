@@ -14,7 +14,10 @@ The tables of a box's index, and how an older file of it is brought up to date.
  - C{holder}: others who hold the box.  C{index_id} and C{number}: what of
    theirs is stored here; C{acknowledged}: what of ours they have stored;
    C{level}: bytes of what is complete here that they show complete too.
- - C{meta}: the schema's version, ids, and the running totals.
+ - C{aging}, C{forgotten}: see L{flocknode.box.index.memory}.  C{since} and
+   C{seen} are in seconds since the epoch; C{ids} one after another.
+ - C{meta}: the schema's version, ids, and the running totals (which are summed
+   up anew if they are missing).
 
 Numbers beyond 63 bits (ids, inodes) are stored as SQLite's signed integers.
 """
@@ -25,9 +28,23 @@ import sqlite3
 
 from flocknode.errors import BoxError
 
-VERSION = 1
+VERSION = 2
 
-_CREATE = """
+_MEMORY = """
+CREATE TABLE aging (
+    path BLOB PRIMARY KEY,
+    number INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    ids BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE forgotten (
+    path BLOB PRIMARY KEY,
+    seen INTEGER NOT NULL,
+    ids BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+_CREATE = _MEMORY + """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE entry (
@@ -99,7 +116,10 @@ CREATE TABLE holder (
 );
 """
 
-_UPGRADES: dict[int, str] = {}
+_UPGRADES: dict[int, str] = {
+    # Tombstones are not in the digest any more: it is summed up anew.
+    1: _MEMORY + "DELETE FROM meta WHERE key = 'sums';",
+}
 """By the version it starts from: statements that lead to the next one."""
 
 
