@@ -21,8 +21,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from flocknode.box.core import Core, Told
+from flocknode.box.describe import describe
 from flocknode.box.disk.site import Site
 from flocknode.box.engine import Snapshot
+from flocknode.box.index.damage import is_damage
 from flocknode.box.index.database import Index
 from flocknode.box.lane import Lane, Stopped
 from flocknode.box.needed import Needed
@@ -63,8 +65,8 @@ class Box(Service):
     """
     A folder that is kept equal with those of others.
 
-    Everything is called, and everything is told, in the reactor's thread.
-    Before L{ready} has fired, nothing is known: C{index_id} is 0.
+    Everything is called, and everything is told, in the reactor's thread.  Before
+    L{ready} has fired, nothing is known: C{index_id} is 0.
 
     @param reactor: the reactor.
     @param name: of the box; equal names are the same box.
@@ -102,7 +104,8 @@ class Box(Service):
         self._numbers = Snapshot()
         self._needed = Needed()
         self._fault = ""
-        self._scanned = self._polling = False
+        self._note = ""
+        self._scanned = self._polling = self._is_damaged = False
         self._timers = Timers(reactor)
         self._worker = Lane(reactor, f"box {name}")
         self._core = Core(
@@ -113,6 +116,7 @@ class Box(Service):
         reading = partial(Index, self._index_path, reading=True)
         self._reader = Reader(reactor, f"read {name}", reading)
         self._surveyor = Surveyor(reactor, self._scanning, reading, self._deliver)
+        self._surveyor.failed = self._failed
         self._presence = Presence(
             reactor,
             self._core,
@@ -177,29 +181,18 @@ class Box(Service):
     @property
     def status(self) -> BoxStatus:
         """What it is doing, for people."""
-        numbers = self._numbers
-        return BoxStatus(
+        presence = self._presence
+        return describe(
             self.name,
             self._root,
-            self._describe(),
-            self._fault or self._presence.absence,
-            numbers.files,
-            numbers.size,
-            numbers.needed,
-            numbers.needed_bytes,
-            tuple(os.fsdecode(path) for path in numbers.conflicts),
-            tuple((os.fsdecode(path), reason) for path, reason in numbers.problems),
-            self._surveyor.scanned,
+            self._numbers,
+            fault=self._fault,
+            absence=presence.absence,
+            note=self._note,
+            is_there=presence.site is not None,
+            is_scanned=self._scanned,
+            scanned=self._surveyor.scanned,
         )
-
-    def _describe(self) -> str:
-        if self._fault:
-            return "error"
-        if self._presence.site is None:
-            return "offline" if self._presence.absence else "starting"
-        if not self._scanned:
-            return "scanning"
-        return "receiving" if self._numbers.needed else "in sync"
 
     # What is exchanged
 
@@ -260,6 +253,11 @@ class Box(Service):
             data, suspects = await self._reader.read(hash)
         except Stopped:
             return None
+        except Exception as error:
+            if is_damage(error):
+                self._failed(Failure(error))
+                return None
+            raise
         if suspects:
             self._surveyor.look(suspects, True)
         return data
@@ -317,6 +315,10 @@ class Box(Service):
             self._surveyor.rescan(Path(b""))
             self._poll()
             return
+        if is_damage(failure.value):
+            self._is_damaged = True
+            self._poll()
+            return
         if failure.check(BoxError) is not None:
             self._fault = str(failure.value)
         elif failure.check(sqlite3.Error, OSError) is not None:
@@ -360,8 +362,12 @@ class Box(Service):
         self._timers.later("poll", self._settings.poll, self._poll, again=True)
 
     async def _look_for_folder(self) -> None:
+        if self._is_damaged:
+            await self._presence.end("The index is damaged; it is built anew.")
+            self._note = await self._ask(self._core.start_anew)
+            self._is_damaged = self._scanned = False
         if not self.ready.called:
-            await self._ask(self._core.open)
+            self._note = await self._ask(self._core.open)
             self.ready.callback(None)
         await self._presence.look()
         self._scanned = self._scanned and self._presence.site is not None

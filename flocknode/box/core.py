@@ -6,6 +6,8 @@ that it works on.
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, TypeVar
@@ -15,6 +17,7 @@ import attrs
 from flocknode.box.disk.site import Site, open_site
 from flocknode.box.engine import BoxEngine, Snapshot
 from flocknode.box.events import Events
+from flocknode.box.index.damage import Damaged, is_damage, put_aside
 from flocknode.box.index.database import Index
 from flocknode.box.settings import BoxSettings
 from flocknode.box.survey.observe import Sighting
@@ -69,23 +72,58 @@ class Core:
 
     def do(self, work: Callable[..., T], *arguments: Any) -> tuple[T, Told]:
         """Do something, and say what came of it besides its result."""
-        result = work(*arguments)
+        try:
+            result = work(*arguments)
+        except Exception as error:
+            if is_damage(error):
+                raise Damaged("The index is damaged; it is built anew.") from error
+            raise
         engine = self._opened
         if engine is None:
             return result, Told(Events(), Snapshot(), None)
         return result, Told(engine.take_events(), engine.snapshot(), engine.delay())
 
-    def open(self) -> None:
+    def open(self) -> str:
         """
-        Open the index, if it is not open.
+        Open the index, if it is not open.  If it is damaged it is put aside,
+        and a new one is made.
 
+        @return: one sentence on that, or nothing.
         @raise BoxError: it cannot be used.
         """
-        if self._opened is None:
-            self._index = Index(self._index_path)
-            self._opened = BoxEngine(
-                self._index, self._random, self._settings, cancelled=self._cancelled
-            )
+        if self._opened is not None:
+            return ""
+        try:
+            self._open()
+        except Exception as error:
+            if not is_damage(error):
+                raise
+            return self.start_anew()
+        return ""
+
+    def _open(self) -> None:
+        self._index = Index(self._index_path)
+        self._opened = BoxEngine(
+            self._index, self._random, self._settings, cancelled=self._cancelled
+        )
+
+    def start_anew(self) -> str:
+        """
+        The index is damaged: put it aside, and make a new one.  Nobody may read
+        it any more.
+
+        @return: one sentence.
+        """
+        self.close()
+        try:
+            aside = put_aside(self._index_path, time.time())
+        except OSError as error:
+            raise BoxError(
+                f"The index {self._index_path} is damaged and cannot be moved away"
+                f" ({os.strerror(error.errno or 0)}); move it away yourself."
+            ) from error
+        self._open()
+        return f"The index was damaged ({aside}); it was built anew from the folder."
 
     def close(self) -> None:
         """Give up everything.  Idempotent."""

@@ -60,7 +60,7 @@ class Presence:
             if site is not None and not self._closed:
                 self._begin(site)
         elif not await self._ask(self._core.still_there):
-            await self._end()
+            await self.end("The folder is not there any more, or is another one; put it back.")
 
     def close(self) -> None:
         """It does not matter any more."""
@@ -91,9 +91,14 @@ class Presence:
         self._reader.begin(site)
         self._arrived(site)
 
-    async def _end(self) -> None:
+    async def end(self, reason: str) -> None:
+        """
+        Give up the folder, until it is looked for again.
+
+        @param reason: why, one sentence.
+        """
         self.site = None
-        self.absence = "The folder is not there any more, or is another one; put it back."
+        self.absence = reason
         self._hear_nothing()
         await self._ask(self._core.leave)
         # Whoever reads in it must have ended before its descriptors are given

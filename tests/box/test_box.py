@@ -309,10 +309,7 @@ class BoxTests(BoxTestCase):
         self.assertIn("another box", again.status.reason)
 
     async def test_an_index_that_cannot_be_used_is_an_error_of_the_box(self) -> None:
-        path = os.path.join(self.base, "state", "boxes")
-        os.makedirs(path)
-        with open(os.path.join(path, box_id("a").hex() + ".sqlite"), "wb") as file:
-            file.write(b"this is no index" * 1000)
+        os.makedirs(os.path.join(self.base, "state", "boxes", box_id("a").hex() + ".sqlite"))
         box = Box(reactor, "a", os.path.join(self.base, "a"), os.path.join(self.base, "state"))
         box.startService()
         self.boxes.append(box)
@@ -329,6 +326,56 @@ class BoxTests(BoxTestCase):
         self.assertEqual((again.highest, await again.entries_after(0, 1000)), (0, ([], 0)))
         self.assertEqual(again.new_total, 1 + COST)
         await until(lambda: again.highest == 1)
+
+    def index_path(self, box: Box) -> str:
+        return os.path.join(self.base, "state", "boxes", box.id.hex() + ".sqlite")
+
+    async def test_an_index_that_is_none_is_moved_aside_and_built_anew(self) -> None:
+        a, b = await self.made("a"), await self.made("b")
+        self.put(a, "file", b"content")
+        await until(lambda: a.status.files == 1)
+        await pass_on(a, b)
+        await until(lambda: b.status.files == 1)
+        await a.stopService()
+        os.unlink(self.path(a, "file"))
+        self.put(a, "new", b"more")
+        with open(self.index_path(a), "wb") as file:
+            file.write(b"this is no index" * 1000)
+        again = await self.made("a", BoxSettings(poll=0.05, alone=60))
+        self.assertIn("was damaged", again.status.reason)
+        aside = [name for name in os.listdir(os.path.dirname(self.index_path(a))) if "corr" in name]
+        self.assertEqual(len(aside), 1)
+        # It announces only after it has heard of others, and nothing is deleted.
+        self.assertEqual(again.highest, 0)
+        await pass_on(b, again)
+        await until(lambda: self.get(again, "file") == b"content")
+        self.assertEqual(await alive(again), set())
+        again._timers.later("release", 0.0, again._do, again._core.release, again=True)
+        await until_alive(again, b"file", b"new")
+
+    async def test_an_index_that_is_damaged_while_it_is_open_is_built_anew(self) -> None:
+        a = await self.made("a", BoxSettings(poll=0.05, alone=0.2))
+        for number in range(300):
+            self.put(a, str(number), b"x")
+        await until(lambda: a.status.files == 300)
+        before = a.index_id
+        told = self.told(a)
+        told.told.clear()
+        # The log goes into the file, and nothing is read from memory.
+        await a._ask(lambda: a._core._engine.ledger.index._db.execute(
+            "PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+        await a._ask(lambda: a._core._engine.ledger.index._db.execute("PRAGMA shrink_memory"))
+        size = os.path.getsize(self.index_path(a))
+        with open(self.index_path(a), "r+b") as file:
+            file.seek(4096)
+            file.write(b"\x55" * (size - 4096))
+        self.put(a, "new", b"x")
+        await until(lambda: a.index_id not in (0, before))
+        await until(lambda: a.status.state == "in sync" and a.highest >= 301)
+        self.assertIn("was damaged", a.status.reason)
+        self.assertEqual(a.status.files, 301)
+        entries, _ = await a.entries_after(0, 1 << 20)
+        self.assertTrue(all(not entry.history.heads[0].value.deleted for entry in entries))
 
     async def test_what_was_known_is_known_after_a_restart(self) -> None:
         a, b = await self.made("a"), await self.made("b")

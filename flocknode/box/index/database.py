@@ -28,6 +28,7 @@ from flocknode.box.index.columns import (
     unsigned,
 )
 from flocknode.box.index.contents import Contents
+from flocknode.box.index.damage import Damaged, hinders_opening, look_for_damage
 from flocknode.box.index.memory import Memory
 from flocknode.box.index.rows import Row, joined
 from flocknode.box.paths import split
@@ -70,6 +71,8 @@ class Index:
     @param reading: only to read, beside another L{Index} that writes.
     @ivar contents: where content is.
     @ivar memory: what may be forgotten.
+    @raise Damaged: the file is not (any more) what was written to it, as far as
+        can be seen without reading all of it.
     @raise BoxError: the file cannot be opened or is no index.
     """
 
@@ -80,14 +83,16 @@ class Index:
             self._db = sqlite3.connect(
                 path, timeout=30, isolation_level=None, check_same_thread=False
             )
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA cache_size = -8192")
-            if reading:
-                self._db.execute("PRAGMA query_only = ON")
-            else:
-                index_schema.prepare(self._db)
-        except (sqlite3.Error, OSError) as error:
+            try:
+                self._set_up(reading)
+            except BaseException:
+                self._db.close()
+                raise
+        except Damaged:
+            raise
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+            if hinders_opening(error):
+                raise Damaged(f"The index {path} is damaged.") from error
             raise BoxError(
                 f"The index {path} cannot be used ({error}); move it away to have"
                 " it built anew."
@@ -95,6 +100,16 @@ class Index:
 
         self.contents = Contents(self._db)
         self.memory = Memory(self._db)
+
+    def _set_up(self, reading: bool) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA cache_size = -8192")
+        if reading:
+            self._db.execute("PRAGMA query_only = ON")
+        else:
+            index_schema.prepare(self._db)
+            look_for_damage(self._db, index_schema.CREATE)
 
     def close(self) -> None:
         """Close the file.  Idempotent."""
@@ -242,11 +257,12 @@ class Index:
 
     def holders(self) -> list[HolderRow]:
         """All others that are known."""
+        found = list(self._db.execute(f"SELECT {_HOLDER} FROM holder"))
+        if any(tuple(map(type, row)) != (int, bytes, int, int, int, int) for row in found):
+            raise Damaged("The index is damaged: a holder is not as it was written.")
         return [
             HolderRow(key, Holder(holder), unsigned(index), number, acknowledged, level)
-            for key, holder, index, number, acknowledged, level in self._db.execute(
-                f"SELECT {_HOLDER} FROM holder"
-            )
+            for key, holder, index, number, acknowledged, level in found
         ]
 
     def new_holder(self, holder: Holder, index_id: int, acknowledged: int) -> HolderRow:

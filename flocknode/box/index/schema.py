@@ -26,9 +26,13 @@ from __future__ import annotations
 
 import sqlite3
 
+from flocknode.box.index.damage import Damaged
 from flocknode.errors import BoxError
 
 VERSION = 2
+
+_MOST = 10_000
+# Greater versions will never be: that is no version.
 
 _MEMORY = """
 CREATE TABLE aging (
@@ -44,7 +48,7 @@ CREATE TABLE forgotten (
 ) WITHOUT ROWID;
 """
 
-_CREATE = _MEMORY + """
+CREATE = _MEMORY + """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE entry (
@@ -115,6 +119,7 @@ CREATE TABLE holder (
     level INTEGER NOT NULL
 );
 """
+"""All tables of the present version."""
 
 _UPGRADES: dict[int, str] = {
     # Tombstones are not in the digest any more: it is summed up anew.
@@ -128,8 +133,12 @@ def prepare(connection: sqlite3.Connection) -> None:
     Create the tables, or bring those of an older flocknode up to date.
 
     @raise BoxError: the file was written by a newer flocknode.
+    @raise Damaged: it is not what any flocknode has written.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if not 0 <= version < _MOST or (version == 0) != (tables == 0):
+        raise Damaged("The index is damaged: its version and its tables do not agree.")
     if version > VERSION:
         raise BoxError(
             f"The index was written by a newer flocknode (schema {version}, this one"
@@ -138,7 +147,7 @@ def prepare(connection: sqlite3.Connection) -> None:
     if version == VERSION:
         return
     if version == 0:
-        steps, version = [_CREATE], VERSION
+        steps, version = [CREATE], VERSION
     else:
         steps = [_UPGRADES[step] for step in range(version, VERSION)]
     script = "".join(steps)

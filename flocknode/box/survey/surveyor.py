@@ -13,8 +13,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from flocknode.box.disk.site import Site
+from flocknode.box.index.damage import is_damage
 from flocknode.box.index.database import Index
 from flocknode.box.index.rows import parents
 from flocknode.box.lane import Lane, Stopped
@@ -45,6 +47,7 @@ class Surveyor:
     @param deliver: takes a slice in; its result fires when that is done.
     @ivar entering: told of each directory before it is listed, see
         L{flocknode.box.survey.hashing.Scanner}.
+    @ivar failed: told when the index turns out to be damaged.
     @ivar scanned: paths compared by the scan of the whole folder so far.
     """
 
@@ -58,6 +61,7 @@ class Surveyor:
         deliver: Callable[[Site, Sighting], Deferred[None]],
     ) -> None:
         self.entering: Callable[[Path, int], None] | None = None
+        self.failed: Callable[[Failure], None] | None = None
         self.scanned = 0
         self._reactor = reactor
         self._lane = lane
@@ -147,8 +151,10 @@ class Surveyor:
         done.addErrback(self._failed)
         done.addCallback(self._finished, scans)
 
-    def _failed(self, failure: Any) -> None:
-        if failure.check(Stopped) is None:
+    def _failed(self, failure: Failure) -> None:
+        if is_damage(failure.value) and self.failed is not None:
+            self.failed(failure)
+        elif failure.check(Stopped) is None:
             self._log.failure("A survey of the folder failed", failure)
 
     def _finished(self, _: None, scans: list[Deferred[None]]) -> None:
