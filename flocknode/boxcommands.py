@@ -8,7 +8,9 @@ its parameters are the arguments, its result is what C{json} takes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 
 from flocknode.box.box import Box
@@ -29,7 +31,11 @@ class BoxCommands:
 
     def commands(self) -> dict[str, Command]:
         """By their names."""
-        return {"rescan": self.rescan}
+        return {
+            "rescan": self.rescan,
+            "check": self.check,
+            "check_stop": self.check_stop,
+        }
 
     def _box(self, name: object) -> Box:
         """
@@ -44,3 +50,11 @@ class BoxCommands:
     def rescan(self, box: str) -> Deferred[None]:
         """Look at the whole folder; answered when that is done."""
         return self._box(box).rescan()
+
+    def check(self, box: str, repair: bool = False) -> Deferred[dict[str, Any]]:
+        """Read all of it; answered with a L{flocknode.box.checking.Report}."""
+        return self._box(box).check(repair).addCallback(attrs.asdict)
+
+    def check_stop(self, box: str) -> None:
+        """Break off a check."""
+        self._box(box).stop_check()

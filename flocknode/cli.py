@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from flocknode import __version__
-from flocknode.commands import keys, status
+from flocknode.commands import check, keys, status
 from flocknode.errors import FlocknodeError
 
-COMMANDS = (status, keys)
+COMMANDS = (status, check, keys)
 """Modules of L{flocknode.commands}, in the order of the help."""
 
 

@@ -8,22 +8,22 @@ that reads blocks for others, one that surveys the folder.
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random, SystemRandom
 from typing import Any, TypeVar
 
-from blake3 import blake3
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from flocknode.box.checking import Checking, Report
 from flocknode.box.core import Core, Told
-from flocknode.box.describe import describe
+from flocknode.box.describe import describe, fault_of
 from flocknode.box.disk.site import Site
 from flocknode.box.engine import Snapshot
+from flocknode.box.identity import ID_CONTEXT, box_id
 from flocknode.box.index.damage import is_damage
 from flocknode.box.index.database import Index
 from flocknode.box.lane import Lane, Stopped
@@ -41,9 +41,6 @@ from flocknode.box.values import BoxListener, Entry, Hash, Holder, Need, Path
 from flocknode.errors import BoxError
 from flocknode.status import BoxStatus
 
-ID_CONTEXT = "flocknode 2026 box id"
-"""BLAKE3 derive-key context of a box's id."""
-
 CALM = 2.0
 """Seconds after the last entries from another until a rebuilt index is announced."""
 
@@ -52,13 +49,7 @@ AFTER_FAULT = 5.0
 
 T = TypeVar("T")
 
-
-def box_id(name: str) -> bytes:
-    """16 bytes: the same wherever a box has this name."""
-    digest: bytes = blake3(
-        name.encode("utf-8", "surrogateescape"), derive_key_context=ID_CONTEXT
-    ).digest(length=16)
-    return digest
+__all__ = ["ID_CONTEXT", "Box", "box_id"]
 
 
 class Box(Service):
@@ -75,8 +66,7 @@ class Box(Service):
     @ivar listener: who exchanges this box; set before it is started.  It is
         told L{BoxListener.advanced} also when the index gets another id.
     @ivar id: L{box_id} of the name.
-    @ivar ready: fires when the index is open, whether or not the folder is
-        there.
+    @ivar ready: fires when the index is open, whether or not the folder is there.
     """
 
     _log = Logger()
@@ -103,8 +93,7 @@ class Box(Service):
         self._index_path = os.path.join(state, "boxes", self.id.hex() + ".sqlite")
         self._numbers = Snapshot()
         self._needed = Needed()
-        self._fault = ""
-        self._note = ""
+        self._fault = self._note = ""
         self._scanned = self._polling = self._is_damaged = False
         self._timers = Timers(reactor)
         self._worker = Lane(reactor, f"box {name}")
@@ -115,14 +104,18 @@ class Box(Service):
         self._scanning = Lane(reactor, f"scan {name}")
         reading = partial(Index, self._index_path, reading=True)
         self._reader = Reader(reactor, f"read {name}", reading)
-        self._surveyor = Surveyor(reactor, self._scanning, reading, self._deliver)
-        self._surveyor.failed = self._failed
+        surveyor = self._surveyor = Surveyor(reactor, self._scanning, reading, self._deliver)
+        surveyor.failed = self._failed
+        self._checking = Checking(
+            reactor, f"check {name}", reading, self._core.distrust, self._ask, surveyor=surveyor
+        )
         self._presence = Presence(
             reactor,
             self._core,
             self._ask,
             self._reader,
-            self._surveyor,
+            surveyor,
+            checking=self._checking,
             new_watcher=watcher,
             arrived=self._arrived,
         )
@@ -135,6 +128,7 @@ class Box(Service):
         self._worker.start()
         self._scanning.start()
         self._reader.start()
+        self._checking.start()
         self._poll()
         self._upkeep.start()
 
@@ -144,6 +138,7 @@ class Box(Service):
         ending = Deferred.fromCoroutine(self._surveyor.end())
         await self._scanning.stop(lambda: None)
         await ending
+        await self._checking.stop()
         await self._reader.stop()
         await self._worker.stop(self._core.close)
 
@@ -188,7 +183,7 @@ class Box(Service):
             self._numbers,
             fault=self._fault,
             absence=presence.absence,
-            note=self._note,
+            note=self._checking.progress(self._numbers.files) or self._note,
             is_there=presence.site is not None,
             is_scanned=self._scanned,
             scanned=self._surveyor.scanned,
@@ -292,6 +287,19 @@ class Box(Service):
             return fail(BoxError(reason))
         return self._surveyor.scan()
 
+    def check(self, repair: bool = False) -> Deferred[Report]:
+        """
+        Read everything, and see whether it is what it was.
+
+        @param repair: fetch again what is not, if somebody has it.
+        @return: fires then; fails with L{BoxError} if it cannot be done.
+        """
+        return Deferred.fromCoroutine(self._checking.run(repair))
+
+    def stop_check(self) -> None:
+        """Break off what L{check} does."""
+        self._checking.cancel()
+
     # Between the reactor and the worker
 
     def _ask(self, work: Callable[..., T], *arguments: Any) -> Deferred[T]:
@@ -319,12 +327,8 @@ class Box(Service):
             self._is_damaged = True
             self._poll()
             return
-        if failure.check(BoxError) is not None:
-            self._fault = str(failure.value)
-        elif failure.check(sqlite3.Error, OSError) is not None:
-            self._fault = f"The index or the disk fails: {failure.value}."
-        else:
-            self._fault = "It failed in a way that is a bug; the log says more."
+        self._fault, is_bug = fault_of(failure.value)
+        if is_bug:
             self._log.failure("A box failed", failure)
         self._timers.later("step", AFTER_FAULT, self._do, self._core.step)
 
@@ -342,7 +346,7 @@ class Box(Service):
             new.highest > old.highest or new.index_id != old.index_id
         ):
             listener.advanced(self)
-        if listener is not None and _measures(new) != _measures(old):
+        if listener is not None and new.measures != old.measures:
             listener.measured(self)
         if told.delay is not None:
             self._timers.later("step", told.delay, self._do, self._core.step)
@@ -395,7 +399,3 @@ class Box(Service):
     def _deliver(self, site: Site, sighting: Sighting) -> Deferred[None]:
         taken = self._ask(self._core.observe, site, sighting)
         return taken.addErrback(self._failed)
-
-
-def _measures(numbers: Snapshot) -> tuple[object, ...]:
-    return numbers.new_total, numbers.lacking_all, numbers.lacking, numbers.digest

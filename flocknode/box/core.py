@@ -20,8 +20,9 @@ from flocknode.box.events import Events
 from flocknode.box.index.damage import Damaged, is_damage, put_aside
 from flocknode.box.index.database import Index
 from flocknode.box.settings import BoxSettings
+from flocknode.box.survey.hashing import Hashed
 from flocknode.box.survey.observe import Sighting
-from flocknode.box.values import Entry, Hash, Holder
+from flocknode.box.values import Entry, Hash, Holder, Path
 from flocknode.errors import BoxError
 
 T = TypeVar("T")
@@ -176,6 +177,13 @@ class Core:
         if planner is not None and planner.site is site:
             self._engine.surveyed()
             self._engine.prune()
+
+    def distrust(self, site: Site, path: Path, rotten: Hashed) -> bool:
+        """See L{BoxEngine.distrust}; nothing is done if it is another folder."""
+        planner = self._engine.planner
+        if planner is None or planner.site is not site:
+            return False
+        return self._engine.distrust(path, rotten)
 
     # What the engine does
 

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 
 from flocknode.box.engine import Snapshot
+from flocknode.errors import BoxError
 from flocknode.status import BoxStatus
 
 
@@ -48,3 +50,12 @@ def describe(
         tuple((os.fsdecode(path), reason) for path, reason in numbers.problems),
         scanned,
     )
+
+
+def fault_of(error: BaseException | None) -> tuple[str, bool]:
+    """@return: one sentence on what does not work, and whether it is a bug."""
+    if isinstance(error, BoxError):
+        return str(error), False
+    if isinstance(error, sqlite3.Error | OSError):
+        return f"The index or the disk fails: {error}.", False
+    return "It failed in a way that is a bug; the log says more.", True

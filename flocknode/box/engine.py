@@ -24,14 +24,16 @@ from flocknode.box.forgetting import Forgetting
 from flocknode.box.index.database import Index
 from flocknode.box.index.draft import Draft
 from flocknode.box.index.ledger import Ledger
-from flocknode.box.index.rows import pack_shown, shown
+from flocknode.box.index.rows import Placed, pack_shown, shown
+from flocknode.box.merge.history import version_id
 from flocknode.box.merge.incoming import check_entry
 from flocknode.box.merge.reconcile import join_delta
 from flocknode.box.receive.planner import Planner
 from flocknode.box.settings import BoxSettings
 from flocknode.box.survey.changes import LocalChanges
+from flocknode.box.survey.hashing import Hashed
 from flocknode.box.survey.observe import Sighting
-from flocknode.box.values import Entry, Hash, Holder, Path, VersionId
+from flocknode.box.values import Entry, Hash, Head, Holder, Path, VersionId
 from flocknode.errors import ProtocolError
 
 _ENTRY_SIZE = 32
@@ -66,6 +68,11 @@ class Snapshot:
     withheld: bool = False
     conflicts: tuple[Path, ...] = ()
     problems: tuple[tuple[Path, str], ...] = ()
+
+    @property
+    def measures(self) -> tuple[object, ...]:
+        """What of it others want to be told of when it changes."""
+        return self.new_total, self.lacking_all, self.lacking, self.digest
 
 
 class BoxEngine:
@@ -285,6 +292,36 @@ class BoxEngine:
         if planner is None or not planner.surveyed or self.withheld:
             return False
         return self._forgetting.run(planner.site)
+
+    def distrust(self, path: Path, rotten: Hashed) -> bool:
+        """
+        What the folder holds is not what it should be and was not changed by
+        anybody: fetch it again, if it is somewhere.  What is there now goes to
+        the version store then.
+
+        @return: whether that is done.
+        """
+        planner, row = self.planner, self.ledger.index.row(path)
+        if planner is None or row is None or row.head is None or row.placed is None:
+            return False
+        placed, head = row.placed, row.head
+        if row.pending or placed.disk != rotten.stat or placed.value.content == rotten.content:
+            return False
+        if not self.ledger.showing(row, head) and not self._is_elsewhere(path, head):
+            return False
+        value = attrs.evolve(placed.value, content=rotten.content)
+        held = Placed(version_id([placed.id], value), value, rotten.size, placed.disk)
+        draft = Draft(self.ledger.index)
+        draft.put(attrs.evolve(row, placed=held))
+        changes = self.ledger.commit(draft, lambda: self._changes.add_lists([rotten]))
+        planner.follow(changes)
+        return True
+
+    def _is_elsewhere(self, path: Path, head: Head) -> bool:
+        contents = self.ledger.index.contents
+        if contents.kept_with(head.value.content):
+            return True
+        return any(other != path for other, _ in contents.holding(head.value.content))
 
     def snapshot(self) -> Snapshot:
         """The numbers as they are now."""

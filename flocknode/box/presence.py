@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from flocknode.box.checking import Checking
 from flocknode.box.core import Core
 from flocknode.box.disk.site import Site
 from flocknode.box.reader import Reader
@@ -36,6 +37,7 @@ class Presence:
         reader: Reader,
         surveyor: Surveyor,
         *,
+        checking: Checking,
         new_watcher: Callable[..., Watcher],
         arrived: Callable[[Site], None],
     ) -> None:
@@ -46,6 +48,7 @@ class Presence:
         self._ask = ask
         self._reader = reader
         self._surveyor = surveyor
+        self._checking = checking
         surveyor.entering = self.entering
         self._settler = Settler(reactor, surveyor.look)
         self._new_watcher = new_watcher
@@ -104,5 +107,6 @@ class Presence:
         # Whoever reads in it must have ended before its descriptors are given
         # up: the next file opened would have the same.
         await self._surveyor.end()
+        await self._checking.end()
         await self._reader.end()
         await self._ask(self._core.close_site)

@@ -20,7 +20,9 @@ from twisted.trial.unittest import TestCase
 from flocknode.box.box import Box, box_id
 from flocknode.box.index.rows import COST
 from flocknode.box.settings import BoxSettings
+from flocknode.box.survey.verify import Verification
 from flocknode.box.values import Hash, Holder, Need
+from flocknode.errors import BoxError
 
 QUICK = BoxSettings(poll=0.05)
 
@@ -376,6 +378,70 @@ class BoxTests(BoxTestCase):
         self.assertEqual(a.status.files, 301)
         entries, _ = await a.entries_after(0, 1 << 20)
         self.assertTrue(all(not entry.history.heads[0].value.deleted for entry in entries))
+
+    async def test_a_check_says_what_is_not_what_it_was(self) -> None:
+        a = await self.made("a")
+        self.put(a, "d/sound", b"x" * 10)
+        self.put(a, "rotten", b"content")
+        await until(lambda: a.status.files == 2)
+        report = await a.check()
+        self.assertEqual((report.files, report.size, report.wrong), (2, 17, 0))
+        self.deafen(a)
+        with open(self.path(a, "rotten"), "r+b") as file:
+            file.write(b"C")
+        stat = os.stat(self.path(a, "rotten"))
+        index = a._core._engine.ledger.index
+        await a._ask(
+            lambda: index._db.execute(
+                "UPDATE entry SET disk_ctime = ?, disk_mtime = ? WHERE name = ?",
+                (stat.st_ctime_ns, stat.st_mtime_ns, b"rotten"),
+            ).fetchone()
+        )
+        report = await a.check(repair=True)
+        self.assertEqual((report.wrong, report.repairing), (1, 0))
+        self.assertEqual([path for path, _ in report.findings], ["rotten"])
+        self.assertEqual(a.highest, 3)
+
+    def never_ending(self) -> None:
+        """Reading a file takes for ever."""
+
+        def slow(verification: Verification, _row: object) -> None:
+            verification.files = 1
+            while not verification._cancelled():
+                time.sleep(0.001)
+
+        self.patch(Verification, "_check_row", slow)
+
+    async def test_a_check_shows_how_far_it_is_and_can_be_broken_off(self) -> None:
+        a = await self.made("a")
+        self.put(a, "file", b"x")
+        await until(lambda: a.status.files == 1)
+        self.never_ending()
+        checked = a.check()
+        await until(lambda: "1 of 1 files" in a.status.reason)
+        await self.assertFailure(a.check(), BoxError)
+        a.stop_check()
+        error = await self.assertFailure(checked, BoxError)
+        self.assertIn("broken off", str(error))
+        self.assertEqual(a.status.reason, "")
+
+    async def test_a_check_ends_when_the_folder_goes_away_or_the_box_stops(self) -> None:
+        a = await self.made("a")
+        self.put(a, "file", b"x")
+        await until(lambda: a.status.files == 1)
+        self.never_ending()
+        checked = a.check()
+        os.rename(self.path(a, ""), os.path.join(self.base, "away"))
+        await self.assertFailure(checked, BoxError)
+        await until(lambda: a.status.state == "offline")
+        await self.assertFailure(a.check(), BoxError)
+        os.rename(os.path.join(self.base, "away"), self.path(a, ""))
+        await until(lambda: a.status.state == "in sync")
+        checked = a.check()
+        await until(lambda: "1 of 1 files" in a.status.reason)
+        stopped = a.stopService()
+        await self.assertFailure(checked, BoxError)
+        await stopped
 
     async def test_what_was_known_is_known_after_a_restart(self) -> None:
         a, b = await self.made("a"), await self.made("b")

@@ -126,6 +126,15 @@ class Index:
             raise
         self._db.execute("COMMIT")
 
+    @contextlib.contextmanager
+    def moment(self) -> Iterator[None]:
+        """All that is read within is of the same moment, whatever is written."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
+
     # What is kept once
 
     def meta(self, key: str) -> Any:
@@ -179,6 +188,11 @@ class Index:
     def some_after(self, number: int, count: int) -> list[Row]:
         """The first so many of L{rows_after}."""
         return list(self._rows("WHERE number > ? ORDER BY number LIMIT ?", (number, count)))
+
+    def highest_number(self) -> int:
+        """Of all rows; 0 if there are none."""
+        (found,) = self._db.execute("SELECT max(number) FROM entry").fetchone()
+        return found or 0
 
     def pending(self) -> Iterator[Row]:
         """Those whose settled head is not what the folder holds."""

@@ -217,3 +217,20 @@ class Ledger:
             for key, (version, complete) in shown(row.shown).items()
             if complete and version[8:] == head.id[8:] and key in self._names
         )
+
+
+def same_sums(index: Index, cancelled: Callable[[], bool]) -> bool:
+    """
+    Are the sums that are stored those of the rows?
+
+    @param index: opened for reading.
+    @param cancelled: asked often; if so, the answer is yes.
+    """
+    fresh = Totals()
+    with index.moment():
+        packed = index.meta(_SUMS)
+        for row in index.rows():
+            if cancelled():
+                return True
+            fresh.apply(None, row)
+    return packed is None or bool(packed == fresh.pack())

@@ -47,6 +47,7 @@ class Surveyor:
     @param deliver: takes a slice in; its result fires when that is done.
     @ivar entering: told of each directory before it is listed, see
         L{flocknode.box.survey.hashing.Scanner}.
+    @ivar site: the folder, while it is there.
     @ivar failed: told when the index turns out to be damaged.
     @ivar scanned: paths compared by the scan of the whole folder so far.
     """
@@ -67,7 +68,7 @@ class Surveyor:
         self._lane = lane
         self._open_index = open_index
         self._deliver = deliver
-        self._site: Site | None = None
+        self.site: Site | None = None
         self._busy: Deferred[None] | None = None
         self._ending = Event()
         self._look: set[Path] = set()
@@ -82,13 +83,13 @@ class Surveyor:
 
         @return: fires after that.
         """
-        self._site = site
+        self.site = site
         self._ending = Event()
         return self.scan()
 
     async def end(self) -> None:
         """The folder is not there: stop, and forget what was to be looked at."""
-        self._site = None
+        self.site = None
         self._ending.set()
         for timer in self._timers:
             timer.cancel()
@@ -134,7 +135,7 @@ class Surveyor:
         self._later(LATER, paths, True)
 
     def _next(self) -> None:
-        site = self._site
+        site = self.site
         if site is None or self._busy is not None:
             return
         if not (self._below or self._look or self._afresh):
@@ -166,7 +167,7 @@ class Surveyor:
         self._next()
 
     def _later(self, seconds: float, paths: Collection[Path], afresh: bool) -> None:
-        if not paths or self._site is None:
+        if not paths or self.site is None:
             return
 
         def look() -> None:
