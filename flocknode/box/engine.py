@@ -24,6 +24,7 @@ from flocknode.box.forgetting import Forgetting
 from flocknode.box.index.database import Index
 from flocknode.box.index.draft import Draft
 from flocknode.box.index.ledger import Ledger
+from flocknode.box.index.pages import read_page
 from flocknode.box.index.rows import Placed, pack_shown, shown
 from flocknode.box.merge.history import version_id
 from flocknode.box.merge.incoming import check_entry
@@ -35,12 +36,6 @@ from flocknode.box.survey.hashing import Hashed
 from flocknode.box.survey.observe import Sighting
 from flocknode.box.values import Entry, Hash, Head, Holder, Path, VersionId
 from flocknode.errors import ProtocolError
-
-_ENTRY_SIZE = 32
-_HEAD_SIZE = 96
-_SUPERSEDED_SIZE = 24
-# Bytes of a record, about: of an entry without its path, of a head, of the id
-# of a superseded version.
 
 
 @attrs.frozen
@@ -231,23 +226,20 @@ class BoxEngine:
         @param limit: bytes, about, that the entries may take as a record; at
             least one entry is returned if there is any.
         @return: entries in the order of their numbers, and the number up to
-            which this is all that there is.
+            which this is all that there is.  Entries past that number belong
+            to others, see L{flocknode.box.merge.forward}.
         """
         if self.withheld:
             return [], 0
+        page, to = read_page(self.ledger.index, number, limit)
         entries: list[Entry] = []
-        for row in self.ledger.index.rows_after(number):
-            heads, superseded = row.history.heads, row.history.superseded
-            limit -= len(row.path) + _ENTRY_SIZE + _HEAD_SIZE * len(heads)
-            limit -= _SUPERSEDED_SIZE * len(superseded)
-            if limit < 0 and entries:
-                return entries, entries[-1].number
+        for row in page:
             self._changes.announced(row.path)
-            size = heads[0].size if heads else 0
+            size = row.history.heads[0].size if row.history.heads else 0
             entries.append(
                 Entry(row.path, row.number, row.history, block_size_for(size), row.complete)
             )
-        return entries, self.ledger.highest
+        return entries, self.ledger.highest if to is None else to
 
     def write(self, blocks: Sequence[tuple[Hash, bytes]]) -> list[bool]:
         """

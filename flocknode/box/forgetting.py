@@ -97,8 +97,9 @@ class Forgetting:
             if not rows:
                 memory.tidy(now - UNLEARNED)
 
-        self._ledger.forget(changes, also)
-        self._is_empty = memory.is_empty()
+        if agings or not rows:
+            self._ledger.forget(changes, also)
+            self._is_empty = memory.is_empty()
         self._reached = rows[-1].number if rows else 0
         return bool(rows)
 

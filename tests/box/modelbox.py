@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
-from flocknode.box.merge import forgetting, history, reconcile
+from flocknode.box.merge import forgetting, forward, history, reconcile
 from flocknode.box.merge.history import NOTHING, Change, Unseen
 from flocknode.box.merge.reconcile import MemoryTree
 from flocknode.box.values import TOMBSTONE, Head, History, Path, Value, VersionId
@@ -28,6 +28,7 @@ class Rules:
     announced_is_seen: bool = True
     placed_moves_on: bool = True
     reminds: bool = True
+    brings_forward: bool = True
     forgets_unheard: bool = False
 
 
@@ -159,8 +160,19 @@ class ModelBox:
         """Up to C{limit} entries after a number; the number reached."""
         rows = sorted((number, path) for path, number in self.numbers.items() if number > after)
         reached = rows[limit - 1][0] if len(rows) > limit else self.number
+        page = [path for _, path in rows[:limit]]
+        if self.rules.brings_forward:
+            page += forward.brought_forward(
+                [(path, self.known(path)) for path in page],
+                lambda path: self.numbers.get(path, 0) > reached,
+                lambda path: [
+                    other
+                    for other, number in self.numbers.items()
+                    if number > reached and above(path, other)
+                ],
+            )
         entries: Entries = []
-        for _, path in rows[:limit]:
+        for path in page:
             entries.append((path, self.tree.get(path) or NOTHING))
             if self.rules.announced_is_seen:
                 self.unseen.pop(path, None)

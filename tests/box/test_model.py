@@ -189,6 +189,23 @@ class MutantTests(SynchronousTestCase):
         """An old version lives on with him alone."""
         self.assertIn("differs", self.caught_forgetting(Rules(reminds=False)))
 
+    def test_a_page_ends_where_it_is_full(self) -> None:
+        """A directory is implied that was taken back before it was announced."""
+        program: list[Step] = [
+            ("mkdir", 0, 240, 117),
+            ("mkdir", 0, 229, 246),
+            ("mkdir", 0, 10, 33),
+            ("scan", 0, 99, 231),
+            ("touch", 0, 73, 229),
+            ("scan", 0, 173, 170),
+            ("announce", 0, 211, 1),
+            ("delete", 0, 101, 194),
+            ("arrive", 0, 0, 1),
+        ]
+        for brought, left in (True, {b"a"}), (False, {b"a", b"a/b"}):
+            model = run(2, program, Rules(brings_forward=brought))
+            self.assertEqual(set(model.boxes[0].disk), left)
+
     def caught_forgetting(self, rules: Rules) -> str:
         """As L{caught}, with boxes that forget."""
         for seed in range(300):

@@ -226,6 +226,16 @@ class Index:
             (path, path + b"/", path + b"0"),  # "0" follows "/"
         )
 
+    def below_after(self, path: bytes, number: int, count: int) -> list[Row]:
+        """Those anywhere below with a higher number; at most so many."""
+        # The plus: by path, not by number.
+        return list(
+            self._rows(
+                "WHERE (parent = ? OR (parent > ? AND parent < ?)) AND +number > ? LIMIT ?",
+                (path, path + b"/", path + b"0", number, count),
+            )
+        )
+
     def disk(self, path: bytes) -> Disk | None:
         """What was on disk at a path; L{None}: nothing."""
         found: Disk | None = self._db.execute(
