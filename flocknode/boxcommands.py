@@ -8,7 +8,9 @@ its parameters are the arguments, its result is what C{json} takes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 
 from flocknode.box.box import Box
@@ -40,6 +42,8 @@ class BoxCommands:
             "restore": self.restore,
             "conflicts": self.conflicts,
             "resolve": self.resolve,
+            "check": self.check,
+            "check_stop": self.check_stop,
         }
 
     def _box(self, name: object) -> Box:
@@ -55,6 +59,14 @@ class BoxCommands:
     def rescan(self, box: str) -> Deferred[None]:
         """Look at the whole folder; answered when that is done."""
         return self._box(box).rescan()
+
+    def check(self, box: str, repair: bool = False) -> Deferred[dict[str, Any]]:
+        """Read all of it; answered with a L{flocknode.box.checking.Report}."""
+        return self._box(box).check(repair).addCallback(attrs.asdict)
+
+    def check_stop(self, box: str) -> None:
+        """Break off a check."""
+        self._box(box).stop_check()
 
     def eject(self, box: str) -> Deferred[None]:
         """Close everything of it, so that its medium can be unmounted; then answered."""

@@ -31,6 +31,7 @@ from twisted.logger import Logger
 from flocknode import __version__, keys
 from flocknode.box.box import Box
 from flocknode.box.settings import BoxSettings
+from flocknode.box.values import Holder
 from flocknode.boxcommands import BoxCommands
 from flocknode.config import Config
 from flocknode.control import ControlServer
@@ -121,12 +122,14 @@ class Node(MultiService):
             Random(SystemRandom().getrandbits(128)),
             self._wire.offer,
         )
+        holders = frozenset(map(Holder, self._addresses))
         settings = {
             box.name: BoxSettings(
                 versions=box.versions,
                 versions_size=box.versions_size,
                 symlinks=box.symlinks,
                 watch=box.watch,
+                members=holders,
             )
             for box in config.boxes
         }

@@ -8,22 +8,23 @@ that reads blocks for others, one that surveys the folder.
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Sequence
 from random import Random, SystemRandom
 from typing import Any, TypeVar
 
-from blake3 import blake3
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from flocknode.box.checking import Checking, Report
 from flocknode.box.core import Core, NotHere, Told
-from flocknode.box.describe import describe
+from flocknode.box.describe import describe, fault_of
 from flocknode.box.desk import Desk
 from flocknode.box.disk.site import Site
 from flocknode.box.engine import Snapshot
+from flocknode.box.identity import ID_CONTEXT, box_id
+from flocknode.box.index.damage import is_damage
 from flocknode.box.lane import Lane, Stopped
 from flocknode.box.needed import Needed
 from flocknode.box.presence import Presence
@@ -34,13 +35,11 @@ from flocknode.box.survey.observe import Sighting
 from flocknode.box.survey.surveyor import Surveyor
 from flocknode.box.survey.watching import Make, choose
 from flocknode.box.timers import Timers
+from flocknode.box.upkeep import Upkeep
 from flocknode.box.values import BoxListener, Entry, Hash, Holder, Need, Path
 from flocknode.errors import BoxError
 from flocknode.media.places import Fixed, Place
 from flocknode.status import BoxStatus
-
-ID_CONTEXT = "flocknode 2026 box id"
-"""BLAKE3 derive-key context of a box's id."""
 
 CALM = 2.0
 """Seconds after the last entries from another until a rebuilt index is announced."""
@@ -50,23 +49,16 @@ AFTER_FAULT = 5.0
 
 T = TypeVar("T")
 
-
-def box_id(name: str) -> bytes:
-    """16 bytes: the same wherever a box has this name."""
-    digest: bytes = blake3(
-        name.encode("utf-8", "surrogateescape"), derive_key_context=ID_CONTEXT
-    ).digest(length=16)
-    return digest
+__all__ = ["ID_CONTEXT", "Box", "box_id"]
 
 
 class Box(Service):
     """
     A folder that is kept equal with those of others.
 
-    Everything is called, and everything is told, in the reactor's thread.
-    Before L{ready} has fired, nothing is known: C{index_id} is 0.
+    Everything is called, and everything is told, in the reactor's thread.  Before
+    L{ready} has fired, nothing is known: C{index_id} is 0.
 
-    @param reactor: the reactor.
     @param name: of the box; equal names are the same box.
     @param root: the folder, or where it is to be found.
     @param state: the node's state folder; the index is in C{boxes} below it,
@@ -104,8 +96,8 @@ class Box(Service):
         self._settings = settings
         self._numbers = Snapshot()
         self._needed = Needed()
-        self._fault = ""
-        self._scanned = self._polling = self._poll_again = False
+        self._fault = self._note = ""
+        self._scanned = self._polling = self._poll_again = self._is_damaged = False
         self._total_before = 0
         self._timers = Timers(reactor)
         self._worker = Lane(reactor, f"box {name}")
@@ -117,16 +109,22 @@ class Box(Service):
             self._worker.cancelled,
             name=name,
         )
+        self._upkeep = Upkeep(self._timers, self._core, self._ask, self._failed)
         self._scanning = Lane(reactor, f"scan {name}")
         reading = self._core.open_reading
         self._reader = Reader(reactor, f"read {name}", reading)
-        self._surveyor = Surveyor(reactor, self._scanning, reading, self._deliver)
+        surveyor = self._surveyor = Surveyor(reactor, self._scanning, reading, self._deliver)
+        surveyor.failed = self._failed
+        self._checking = Checking(
+            reactor, f"check {name}", reading, self._core.distrust, self._ask, surveyor=surveyor
+        )
         self._presence = Presence(
             reactor,
             self._core,
             self._ask,
             self._reader,
-            self._surveyor,
+            surveyor,
+            checking=self._checking,
             new_watcher=choose(settings.watch) if watcher is None else watcher,
             arrived=self._arrived,
         )
@@ -140,7 +138,9 @@ class Box(Service):
         self._worker.start()
         self._scanning.start()
         self._reader.start()
+        self._checking.start()
         self._poll()
+        self._upkeep.start()
 
     async def _stop(self) -> None:
         self._timers.stop()
@@ -148,6 +148,7 @@ class Box(Service):
         ending = Deferred.fromCoroutine(self._surveyor.end())
         await self._scanning.stop(lambda: None)
         await ending
+        await self._checking.stop()
         await self._reader.stop()
         await self._worker.stop(self._core.close)
 
@@ -196,7 +197,8 @@ class Box(Service):
             str(self.place),
             self._numbers,
             self._presence,
-            self._fault,
+            fault=self._fault,
+            note=self._checking.progress(self._numbers.files) or self._note,
             scanned=self._surveyor.scanned,
             known=self._scanned,
         )
@@ -264,6 +266,11 @@ class Box(Service):
             found, suspects = await self._reader.read(hashes)
         except Stopped:
             return [None] * len(hashes)
+        except Exception as error:
+            if is_damage(error):
+                self._failed(Failure(error))
+                return [None] * len(hashes)
+            raise
         if suspects:
             self._surveyor.look(suspects, True)
         return found
@@ -316,6 +323,19 @@ class Box(Service):
         """Something was mounted or unmounted: look at once whether it is there."""
         self._poll()
 
+    def check(self, repair: bool = False) -> Deferred[Report]:
+        """
+        Read everything, and see whether it is what it was.
+
+        @param repair: fetch again what is not, if somebody has it.
+        @return: fires then; fails with L{BoxError} if it cannot be done.
+        """
+        return Deferred.fromCoroutine(self._checking.run(repair))
+
+    def stop_check(self) -> None:
+        """Break off what L{check} does."""
+        self._checking.cancel()
+
     # Between the reactor and the worker
 
     def _ask(self, work: Callable[..., T], *arguments: Any) -> Deferred[T]:
@@ -341,12 +361,12 @@ class Box(Service):
             self._surveyor.rescan(Path(b""))
             self._poll()
             return
-        if failure.check(BoxError) is not None:
-            self._fault = str(failure.value)
-        elif failure.check(sqlite3.Error, OSError) is not None:
-            self._fault = f"The index or the disk fails: {failure.value}."
-        else:
-            self._fault = "It failed in a way that is a bug; the log says more."
+        if is_damage(failure.value):
+            self._is_damaged = True
+            self._poll()
+            return
+        self._fault, is_bug = fault_of(failure.value)
+        if is_bug:
             self._log.failure("A box failed", failure)
         self._timers.later("step", AFTER_FAULT, self._do, self._core.step)
         if self.place.removable:
@@ -370,7 +390,7 @@ class Box(Service):
             new.highest > old.highest or new.index_id != old.index_id
         ):
             listener.advanced(self)
-        if listener is not None and _measures(new) != _measures(old):
+        if listener is not None and new.measures != old.measures:
             listener.measured(self)
         if told.delay is not None:
             self._timers.later("step", told.delay, self._do, self._core.step)
@@ -392,8 +412,12 @@ class Box(Service):
         self._timers.later("poll", wait, self._poll, again=True)
 
     async def _look_for_folder(self) -> None:
+        if self._is_damaged:
+            await self._presence.end("The index is damaged; it is built anew.")
+            self._note = await self._ask(self._core.start_anew)
+            self._is_damaged = self._scanned = False
         if not self.ready.called:
-            await self._ask(self._core.open)
+            self._note = await self._ask(self._core.open)
             if not self.place.removable:
                 self.ready.callback(None)
         await self._presence.look()
@@ -431,7 +455,3 @@ class Box(Service):
             paths = {seen.path for seen in sighting.observations}
             self._surveyor.look_later(AFTER_FAULT, paths)
         self._failed(failure)
-
-
-def _measures(numbers: Snapshot) -> tuple[object, ...]:
-    return numbers.new_total, numbers.lacking_all, numbers.lacking, numbers.digest

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
@@ -20,11 +21,13 @@ from flocknode.box import carried
 from flocknode.box.disk.site import Site, open_site
 from flocknode.box.engine import BoxEngine, Snapshot
 from flocknode.box.events import Events
+from flocknode.box.index.damage import Damaged, is_damage, put_aside
 from flocknode.box.index.database import Index
 from flocknode.box.requests import Requests
 from flocknode.box.settings import BoxSettings
+from flocknode.box.survey.hashing import Hashed
 from flocknode.box.survey.observe import Sighting
-from flocknode.box.values import Entry, Hash, Holder
+from flocknode.box.values import Entry, Hash, Holder, Path
 from flocknode.errors import BoxError
 from flocknode.media.devices import mount_of
 from flocknode.media.places import Found, Place
@@ -90,31 +93,73 @@ class Core:
 
     def do(self, work: Callable[..., T], *arguments: Any) -> tuple[T, Told]:
         """Do something, and say what came of it besides its result."""
-        result = work(*arguments)
+        try:
+            result = work(*arguments)
+        except Exception as error:
+            if is_damage(error):
+                raise Damaged("The index is damaged; it is built anew.") from error
+            raise
         engine = self._opened
         if engine is None:
             return result, Told(Events(), Snapshot(), None)
         return result, Told(engine.take_events(), engine.snapshot(), engine.delay())
 
-    def open(self) -> None:
+    def open(self) -> str:
         """
-        Open the index, if it is not open, and no medium carries it.
+        Open the index, if it is not open, and no medium carries it.  If it is
+        damaged it is put aside, and a new one is made.
 
+        @return: one sentence on that, or nothing.
         @raise BoxError: it cannot be used.
         """
         if self._opened is None and not self._place.removable:
-            self._open_index()
+            return self._open_index()
+        return ""
 
-    def _open_index(self) -> BoxEngine:
+    def _open_index(self) -> str:
+        try:
+            self._open()
+        except Exception as error:
+            if not is_damage(error):
+                raise
+            self._close_index()
+            aside = self._put_aside()
+            self._open()
+            return aside
+        return ""
+
+    def _open(self) -> None:
         self._index = Index(self._index_path, carried=self._place.removable)
         self._opened = BoxEngine(
             self._index, self._random, self._settings, cancelled=self._cancelled
         )
-        return self._opened
 
     def open_reading(self) -> Index:
         """The index again, for reading; in whatever thread, while the folder is there."""
         return Index(self._index_path, reading=True, carried=self._place.removable)
+
+    def start_anew(self) -> str:
+        """
+        The index is damaged: put it aside, and make a new one.  Nobody may read
+        it any more.
+
+        @return: one sentence.
+        """
+        self.close()
+        aside = self._put_aside()
+        if not self._place.removable:
+            self._open()
+        return aside
+
+    def _put_aside(self) -> str:
+        try:
+            aside = put_aside(self._index_path, time.time())
+        except OSError as error:
+            raise BoxError(
+                f"The index {self._index_path} is damaged and cannot be moved away"
+                f" ({os.strerror(error.errno or 0)}); move it away yourself."
+            ) from error
+        return f"The index was damaged ({aside}); it was built anew from the folder."
 
     def close(self) -> None:
         """Give up everything.  Idempotent."""
@@ -243,6 +288,13 @@ class Core:
         """
         return work(Requests(self._engine), *arguments)
 
+    def distrust(self, site: Site, path: Path, rotten: Hashed) -> bool:
+        """See L{BoxEngine.distrust}; nothing is done if it is another folder."""
+        planner = self._engine.planner
+        if planner is None or planner.site is not site:
+            return False
+        return self._engine.distrust(path, rotten)
+
     # What the engine does
 
     def release(self) -> None:
@@ -252,6 +304,10 @@ class Core:
     def step(self) -> None:
         """See L{BoxEngine.step}."""
         self._engine.step()
+
+    def forget(self) -> bool:
+        """See L{BoxEngine.forget}."""
+        return self._engine.forget()
 
     def entries_after(self, number: int, limit: int) -> tuple[list[Entry], int]:
         """See L{BoxEngine.entries_after}."""

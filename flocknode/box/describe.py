@@ -6,9 +6,11 @@ What a box is doing, for people.
 from __future__ import annotations
 
 import os
+import sqlite3
 
 from flocknode.box.engine import Snapshot
 from flocknode.box.presence import Presence
+from flocknode.errors import BoxError
 from flocknode.status import BoxStatus
 
 
@@ -17,14 +19,16 @@ def describe(
     place: str,
     numbers: Snapshot,
     presence: Presence,
-    fault: str,
     *,
+    fault: str,
+    note: str,
     scanned: int,
     known: bool,
 ) -> BoxStatus:
     """
     @param place: where the folder is to be found, as configured.
-    @param fault: what fails, one sentence, or empty.
+    @param fault: what fails, one sentence; C{note}: what else should be known.
+        Both may be empty.
     @param scanned: entries looked at by the scan that is going on.
     @param known: all that is in the folder has been seen.
     """
@@ -34,7 +38,7 @@ def describe(
         name=name,
         path=place if site is None else os.fsdecode(site.folder.root),
         state=_state(presence, numbers, fault, known),
-        reason=fault or presence.absence,
+        reason=fault or presence.absence or note,
         files=numbers.files,
         size=numbers.size,
         needed=numbers.needed,
@@ -55,3 +59,12 @@ def _state(presence: Presence, numbers: Snapshot, fault: str, known: bool) -> st
     if not known:
         return "scanning"
     return "receiving" if numbers.needed else "in sync"
+
+
+def fault_of(error: BaseException | None) -> tuple[str, bool]:
+    """@return: one sentence on what does not work, and whether it is a bug."""
+    if isinstance(error, BoxError):
+        return str(error), False
+    if isinstance(error, sqlite3.Error | OSError):
+        return f"The index or the disk fails: {error}.", False
+    return "It failed in a way that is a bug; the log says more.", True

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from random import Random
 
 import attrs
@@ -19,26 +20,25 @@ import attrs
 from flocknode.box.content import block_size_for
 from flocknode.box.disk.site import Site
 from flocknode.box.events import Events
+from flocknode.box.forgetting import Forgetting
 from flocknode.box.index.database import Index
 from flocknode.box.index.draft import Draft
 from flocknode.box.index.ledger import Ledger
-from flocknode.box.index.rows import pack_shown, shown
+from flocknode.box.index.pages import read_page
+from flocknode.box.index.rows import Placed, pack_shown, shown
+from flocknode.box.merge.history import version_id
 from flocknode.box.merge.incoming import check_entry
 from flocknode.box.merge.reconcile import join_delta
 from flocknode.box.receive.planner import Planner
 from flocknode.box.settings import BoxSettings
 from flocknode.box.survey.changes import LocalChanges
+from flocknode.box.survey.hashing import Hashed
 from flocknode.box.survey.observe import Sighting
-from flocknode.box.values import Entry, Hash, Holder, Path, VersionId
+from flocknode.box.values import Entry, Hash, Head, Holder, Path, VersionId
 from flocknode.errors import ProtocolError
 
-_ENTRY_SIZE = 32
-_HEAD_SIZE = 96
-_SUPERSEDED_SIZE = 24
 _CHECKPOINTS = 4096
-# Bytes of a record, about: of an entry without its path, of a head, of the id
-# of a superseded version; and totals of local changes that are remembered until
-# a round counts them.
+# Totals of local changes that are remembered until a round counts them.
 
 
 @attrs.frozen
@@ -66,6 +66,11 @@ class Snapshot:
     withheld: bool = False
     conflicts: tuple[Path, ...] = ()
     problems: tuple[tuple[Path, str], ...] = ()
+
+    @property
+    def measures(self) -> tuple[object, ...]:
+        """What of it others want to be told of when it changes."""
+        return self.new_total, self.lacking_all, self.lacking, self.digest
 
 
 class BoxEngine:
@@ -100,6 +105,7 @@ class BoxEngine:
         self._now = now
         self._wall = wall
         self._cancelled = cancelled
+        self._forgetting = Forgetting(self.ledger, settings.members, wall)
         self._events = Events()
         self._changes = LocalChanges(self.ledger)
         self._checkpoints: deque[tuple[int, int]] = deque()
@@ -202,12 +208,14 @@ class BoxEngine:
         row = self.ledger.meet(holder, index_id)
         entries = [entry for entry in entries if _is_sound(entry)]
         draft = Draft(self.ledger.index)
-        join_delta(draft, ((entry.path, entry.history) for entry in entries))
+        entries, also = self._forgetting.sift(draft, entries)
+        changed = join_delta(draft, ((entry.path, entry.history) for entry in entries))
         for entry in entries:
             _show(draft, row.key, entry)
+            _remind(draft, row.acknowledged, entry, changed)
         if to > stored:
             self.ledger.stored(row, to)
-        changes = self.ledger.commit(draft)
+        changes = self.ledger.commit(draft, also)
         if self.planner is not None:
             self.planner.follow(changes)
         return True
@@ -223,24 +231,21 @@ class BoxEngine:
         @param limit: bytes, about, that the entries may take as a record; at
             least one entry is returned if there is any.
         @return: entries in the order of their numbers, and the number up to
-            which this is all that there is.
+            which this is all that there is.  Entries past that number belong
+            to others, see L{flocknode.box.merge.forward}.
         """
         if self.withheld:
             return [], 0
+        page, to = read_page(self.ledger.index, number, limit)
         entries: list[Entry] = []
-        for row in self.ledger.index.rows_after(number):
-            heads, superseded = row.history.heads, row.history.superseded
-            limit -= len(row.path) + _ENTRY_SIZE + _HEAD_SIZE * len(heads)
-            limit -= _SUPERSEDED_SIZE * len(superseded)
-            if limit < 0 and entries:
-                return entries, entries[-1].number
+        for row in page:
             self._changes.announced(row.path)
-            size = heads[0].size if heads else 0
+            size = row.history.heads[0].size if row.history.heads else 0
             # What others would not take would keep them from all that follows.
             entry = Entry(row.path, row.number, row.history, block_size_for(size), row.complete)
             if _is_sound(entry):
                 entries.append(entry)
-        return entries, self.ledger.highest
+        return entries, self.ledger.highest if to is None else to
 
     def write(self, blocks: Sequence[tuple[Hash, bytes]]) -> list[bool]:
         """
@@ -268,6 +273,48 @@ class BoxEngine:
         """Now and every hour, remove what is not to be kept, and lists that nobody needs."""
         if self.planner is not None:
             self.planner.prune()
+
+    def forget(self) -> bool:
+        """
+        Forget a slice of what nobody needs to know any more.
+
+        @return: whether there is more of it; else it begins anew, and once a
+            day is enough.
+        """
+        planner = self.planner
+        if planner is None or not planner.surveyed or self.withheld:
+            return False
+        return self._forgetting.run(planner.site)
+
+    def distrust(self, path: Path, rotten: Hashed) -> bool:
+        """
+        What the folder holds is not what it should be and was not changed by
+        anybody: fetch it again, if it is somewhere.  What is there now goes to
+        the version store then.
+
+        @return: whether that is done.
+        """
+        planner, row = self.planner, self.ledger.index.row(path)
+        if planner is None or row is None or row.head is None or row.placed is None:
+            return False
+        placed, head = row.placed, row.head
+        if row.pending or placed.disk != rotten.stat or placed.value.content == rotten.content:
+            return False
+        if not self.ledger.showing(row, head) and not self._is_elsewhere(path, head):
+            return False
+        value = attrs.evolve(placed.value, content=rotten.content)
+        held = Placed(version_id([placed.id], value), value, rotten.size, placed.disk)
+        draft = Draft(self.ledger.index)
+        draft.put(attrs.evolve(row, placed=held))
+        changes = self.ledger.commit(draft, lambda: self._changes.add_lists([rotten]))
+        planner.follow(changes)
+        return True
+
+    def _is_elsewhere(self, path: Path, head: Head) -> bool:
+        contents = self.ledger.index.contents
+        if contents.kept_with(head.value.content):
+            return True
+        return any(other != path for other, _ in contents.holding(head.value.content))
 
     def snapshot(self) -> Snapshot:
         """The numbers as they are now."""
@@ -302,6 +349,18 @@ def _is_sound(entry: Entry) -> bool:
     except ProtocolError:
         return False
     return True
+
+
+def _remind(draft: Draft, acknowledged: int, entry: Entry, changed: AbstractSet[Path]) -> None:
+    """
+    The holder shows something older than what it has acknowledged: it has
+    forgotten that, or was restored from a backup.  Tell it once more.
+    """
+    row = draft.row(entry.path)
+    if entry.path in changed or row.number > acknowledged or not row.number:
+        return
+    if row.history.heads != entry.history.heads:
+        draft.renew(entry.path)
 
 
 def _show(draft: Draft, key: int, entry: Entry) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import DeferredLock
 
+from flocknode.box.checking import Checking
 from flocknode.box.core import Core
 from flocknode.box.disk.site import Site
 from flocknode.box.reader import Reader
@@ -18,6 +19,8 @@ from flocknode.box.survey.settler import Settler
 from flocknode.box.survey.surveyor import Surveyor
 from flocknode.box.survey.watching import Hearer, Make, Watcher, ground_of
 from flocknode.box.values import Path
+
+_GONE = "The folder is not there any more, or is another one; put it back."
 
 
 class Presence:
@@ -38,6 +41,7 @@ class Presence:
         reader: Reader,
         surveyor: Surveyor,
         *,
+        checking: Checking,
         new_watcher: Make,
         arrived: Callable[[Site], None],
     ) -> None:
@@ -48,6 +52,7 @@ class Presence:
         self._ask = ask
         self._reader = reader
         self._surveyor = surveyor
+        self._checking = checking
         surveyor.entering = self.entering
         self._settler = Settler(reactor, surveyor.look)
         self._new_watcher = new_watcher
@@ -63,7 +68,19 @@ class Presence:
             if self.site is None:
                 await self._find()
             elif not await self._ask(self._core.still_there):
-                await self._end()
+                await self._end(_GONE)
+        finally:
+            self._one.release()
+
+    async def end(self, reason: str) -> None:
+        """
+        Give up the folder, until it is looked for again.
+
+        @param reason: why, one sentence.
+        """
+        await self._one.acquire()
+        try:
+            await self._end(reason)
         finally:
             self._one.release()
 
@@ -73,7 +90,7 @@ class Presence:
         try:
             if self.site is not None:
                 await self._ask(self._core.eject)
-                await self._end()
+                await self._end(_GONE)
                 await self._find()
         finally:
             self._one.release()
@@ -123,9 +140,9 @@ class Presence:
         self._reader.begin(site)
         self._arrived(site)
 
-    async def _end(self) -> None:
+    async def _end(self, reason: str) -> None:
         self.site = None
-        self.absence = "The folder is not there any more, or is another one; put it back."
+        self.absence = reason
         self._hear_nothing()
         try:
             await self._ask(self._core.leave)
@@ -133,5 +150,6 @@ class Presence:
             # Whoever reads in it must have ended before its descriptors are
             # given up: the next file opened would have the same.
             await self._surveyor.end()
+            await self._checking.end()
             await self._reader.end()
             await self._ask(self._core.close_site)

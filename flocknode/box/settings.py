@@ -7,6 +7,7 @@ import attrs
 
 from flocknode.box import retention
 from flocknode.box.retention import Policy
+from flocknode.box.values import Holder
 
 
 @attrs.frozen
@@ -25,6 +26,8 @@ class BoxSettings:
         that leads to something in the box is read as that; C{ignore}: links
         do not belong to the box.
     @ivar watch: one of L{flocknode.box.survey.watching.CHOICES}.
+    @ivar members: all that may hold the box, whose acknowledgements count before
+        anything is forgotten; L{None}: all that ever did.
     """
 
     versions: Policy = retention.DEFAULT
@@ -36,3 +39,4 @@ class BoxSettings:
     alone: float = 60.0
     symlinks: str = "copy"
     watch: str = "auto"
+    members: frozenset[Holder] | None = None

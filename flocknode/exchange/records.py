@@ -150,7 +150,10 @@ class EntryRecord(Struct, frozen=True, array_like=True):
 
 class Index(Struct, frozen=True, array_like=True, tag=2):
     """
-    The sender's entries with numbers in C{(start, to]}, ascending.  Those that
+    The sender's entries with numbers in C{(start, to]}, ascending; then some
+    past C{to} that belong to them: directories above what is alive, and what
+    was deleted below what is no directory any more.  Those come again in their
+    place, and whoever joins a record joins all of it at once.  Entries that
     the receiver has shown itself may be left out.
     """
 

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import attrs
 
-from flocknode.box.values import TOMBSTONE, Kind, Path, Value
+from flocknode.box.merge.history import is_alive
+from flocknode.box.values import TOMBSTONE, Head, Kind, Path, Value
 from tests.box.modelbox import Entries, ModelBox, Rules, is_directory, is_sibling
 
 PATHS = (b"a", b"a/b", b"a/b/c", b"d.x")
@@ -73,12 +74,14 @@ class Model:
     Some boxes, and the announcements between them.
 
     @ivar whole: announcements are not cut into parts.
+    @ivar forgetful: some box has forgotten something.
     @ivar underway: announcements: (from, its incarnation, to, start, reached,
         entries).
     """
 
     def __init__(self, boxes: int, rules: Rules | None = None, whole: bool = False) -> None:
         self.whole = whole
+        self.forgetful = False
         self.boxes = [ModelBox(rules or Rules()) for _ in range(boxes)]
         self.user = User()
         self.underway: list[tuple[int, int, int, int, int, Entries]] = []
@@ -200,7 +203,7 @@ class Model:
             if box.heard.get((sender, incarnation), 0) != start:
                 return
             box.heard[sender, incarnation] = reached
-        box.hear(entries)
+        box.hear(entries, self.boxes[sender].heard.get((to, box.incarnation), 0))
 
     def do_fetch(self, which: int, first: int, second: int) -> None:
         """Content that is needed arrives from a box that has it."""
@@ -231,14 +234,16 @@ class Model:
 
     def do_sync(self, which: int, first: int, second: int) -> None:
         """Two boxes talk to each other for a while, without being disturbed."""
-        pair = self.boxes[which], self.boxes[first % len(self.boxes)]
-        for box, other in (pair, pair[::-1]):
+        pair = which, first % len(self.boxes)
+        for to, sender in (pair, pair[::-1]):
+            box, other = self.boxes[to], self.boxes[sender]
             if second % 3:
                 box.scan()
             if box is not other:
                 box.hear(other.everything())
-        for box in pair:
-            self._place_all(box)
+                box.heard[sender, other.incarnation] = other.number
+        for each in pair:
+            self._place_all(self.boxes[each])
 
     def _place_all(self, box: ModelBox) -> bool:
         """Fetch and place whatever can be."""
@@ -268,6 +273,21 @@ class Model:
         box.scan()
         box.hear(other.everything())
 
+    def do_forget(self, which: int, first: int, second: int) -> None:
+        """So much time goes by that nothing is underway, then a box forgets."""
+        self.forgetful = True
+        self.underway.clear()
+        box = self.boxes[which]
+        box.forget(
+            box.number
+            if box.rules.forgets_unheard
+            else min(
+                other.heard.get((which, box.incarnation), 0)
+                for other in self.boxes
+                if other is not box
+            )
+        )
+
     # The end.
 
     def finish(self, rounds: int = 12) -> None:
@@ -287,13 +307,28 @@ class Model:
         moved = False
         for box in self.boxes:
             moved |= box.scan()
-        for box in self.boxes:
-            for other in self.boxes:
-                if other is not box:
+        for to, box in enumerate(self.boxes):
+            for sender, other in enumerate(self.boxes):
+                if other is box:
+                    continue
+                if self.forgetful:
+                    moved |= self._tell(sender, to)
+                else:
                     moved |= box.hear(other.everything())
         for box in self.boxes:
             moved |= self._place_all(box)
         return moved
+
+    def _tell(self, sender: int, to: int) -> bool:
+        """Announce what is new: nothing else may be needed."""
+        box, other = self.boxes[to], self.boxes[sender]
+        key = sender, other.incarnation
+        reached, entries = other.announce(box.heard.get(key, 0), len(other.numbers) + 1)
+        if reached == box.heard.get(key, 0):
+            return False
+        box.heard[key] = reached
+        box.hear(entries, other.heard.get((to, box.incarnation), 0))
+        return True
 
     def check(self) -> None:
         """
@@ -304,7 +339,10 @@ class Model:
         first = self.boxes[0]
         gone = self.gone()
         for box in self.boxes:
-            if dict(box.tree.items()) != dict(first.tree.items()):
+            if self.forgetful:
+                if box_heads(box) != box_heads(first):
+                    raise Violated("what is alive differs")
+            elif dict(box.tree.items()) != dict(first.tree.items()):
                 raise Violated("indexes differ")
             if {**box.disk, **gone} != {**first.disk, **gone}:
                 raise Violated("folders differ")
@@ -335,3 +373,8 @@ class Model:
             above = box.tree.get(folder)
             if above is None or not is_directory(above.heads[0].value):
                 raise Violated(f"{path!r} is in no directory")
+
+
+def box_heads(box: ModelBox) -> dict[Path, tuple[Head, ...]]:
+    """What an index says that there is."""
+    return {path: known.heads for path, known in box.tree.items() if is_alive(known)}

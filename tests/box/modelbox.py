@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
-from flocknode.box.merge import history, reconcile
+from flocknode.box.merge import forgetting, forward, history, reconcile
 from flocknode.box.merge.history import NOTHING, Change, Unseen
 from flocknode.box.merge.reconcile import MemoryTree
 from flocknode.box.values import TOMBSTONE, Head, History, Path, Value, VersionId
@@ -27,6 +27,9 @@ class Rules:
     look_before_placing: bool = True
     announced_is_seen: bool = True
     placed_moves_on: bool = True
+    reminds: bool = True
+    brings_forward: bool = True
+    forgets_unheard: bool = False
 
 
 def is_directory(value: Value | None) -> bool:
@@ -54,6 +57,7 @@ class ModelBox:
     @ivar store: contents that were replaced.
     @ivar numbers: path -> sequence number.
     @ivar heard: whose announcements were joined up to which number.
+    @ivar gone: the superseded versions that were forgotten.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -73,6 +77,7 @@ class ModelBox:
         self.fetched: set[bytes] = set()
         self.numbers: dict[Path, int] = {}
         self.heard: dict[tuple[int, int], int] = {}
+        self.gone: dict[Path, frozenset[VersionId]] = {}
         self.incarnation += 1
 
     def restart(self) -> None:
@@ -155,8 +160,19 @@ class ModelBox:
         """Up to C{limit} entries after a number; the number reached."""
         rows = sorted((number, path) for path, number in self.numbers.items() if number > after)
         reached = rows[limit - 1][0] if len(rows) > limit else self.number
+        page = [path for _, path in rows[:limit]]
+        if self.rules.brings_forward:
+            page += forward.brought_forward(
+                [(path, self.known(path)) for path in page],
+                lambda path: self.numbers.get(path, 0) > reached,
+                lambda path: [
+                    other
+                    for other, number in self.numbers.items()
+                    if number > reached and above(path, other)
+                ],
+            )
         entries: Entries = []
-        for _, path in rows[:limit]:
+        for path in page:
             entries.append((path, self.tree.get(path) or NOTHING))
             if self.rules.announced_is_seen:
                 self.unseen.pop(path, None)
@@ -166,11 +182,51 @@ class ModelBox:
         """The whole index, announced."""
         return self.announce(0, len(self.numbers) + 1)[1]
 
-    def hear(self, entries: Entries) -> bool:
-        """Join what another box announced."""
+    def hear(self, entries: Entries, acknowledged: int = 0) -> bool:
+        """
+        Join what another box announced.
+
+        @param acknowledged: what the other has stored of this one.
+        """
+        heads = {head.id for _, known in entries for head in known.heads}
+        entries = [
+            (path, forgetting.unlearned(known, self.known(path), self.gone[path], heads))
+            if path in self.gone
+            else (path, known)
+            for path, known in entries
+        ]
         changed = reconcile.join_delta(self.tree, entries)
+        if self.rules.reminds:
+            for path, known in entries:
+                number = self.numbers.get(path)
+                if number is None or number > acknowledged or path in changed:
+                    continue
+                if self.known(path).heads != known.heads:
+                    changed.add(path)
         self.changed(changed)
         return bool(changed)
+
+    def known(self, path: Path) -> History:
+        """What is known of a path."""
+        return self.tree.get(path) or NOTHING
+
+    def forget(self, acknowledged: int) -> None:
+        """Forget all that can be: much time has gone by."""
+        for path, known in list(self.tree.items()):
+            number = self.numbers[path]
+            old = forgetting.aging(known, number, 0)
+            if old is None or known.heads[0].value != self.held(path):
+                continue
+            if not forgetting.is_due(old, acknowledged, forgetting.AGE):
+                continue
+            left = forgetting.forgotten(known, number, old, acknowledged)
+            self.tree.set(path, left)
+            if left.heads:
+                self.gone[path] = self.gone.get(path, frozenset()) | old.ids
+            else:
+                del self.numbers[path]
+                self.placed.pop(path, None)
+                self.gone.pop(path, None)
 
     # What is put into the folder.
 

@@ -45,6 +45,20 @@ def random_program(seed: int, steps: int = 60) -> list[Step]:
     ]
 
 
+def forgetful_program(seed: int, steps: int = 100) -> list[Step]:
+    """One in which boxes forget."""
+    source = random.Random(seed)
+    weights = {**WEIGHTS, "forget": 8}
+    # Nothing of an index leaves in disregard of all numbers: that is what
+    # forgetting rests on.
+    del weights["gossip"]
+    chosen = source.choices(list(weights), list(weights.values()), k=steps)
+    return [
+        (name, source.randrange(256), source.randrange(256), source.randrange(256))
+        for name in chosen
+    ]
+
+
 def run(boxes: int, program: Sequence[Step], rules: Rules | None = None) -> Model:
     """
     Run a program, and see that it ends well.

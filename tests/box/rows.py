@@ -71,7 +71,13 @@ def directory(path: bytes, number: int = 1) -> Row:
 _numbers = st.integers(0, 2**63 - 1)
 _ids = st.binary(min_size=16, max_size=16).map(VersionId)
 _times = st.integers(-(2**63), 2**63 - 1)
-_heads = st.builds(Head, _ids, st.integers(0, 2**62), values(), st.integers(0, 2**62))
+_heads = st.builds(
+    lambda parent, depth, value, size: Head(version_id([parent], value), depth, value, size),
+    _ids,
+    st.integers(0, 2**62),
+    values(),
+    st.integers(0, 2**62),
+)
 _stats = st.builds(
     Stat,
     st.sampled_from(FileType),

@@ -24,7 +24,9 @@ from flocknode.box.index.draft import Draft
 from flocknode.box.index.ledger import Ledger
 from flocknode.box.index.rows import COST
 from flocknode.box.settings import BoxSettings
+from flocknode.box.survey.verify import Verification
 from flocknode.box.values import Hash, Holder, Need
+from flocknode.errors import BoxError
 
 QUICK = BoxSettings(poll=0.05)
 
@@ -335,10 +337,7 @@ class BoxTests(BoxTestCase):
         self.assertIn("another box", again.status.reason)
 
     async def test_an_index_that_cannot_be_used_is_an_error_of_the_box(self) -> None:
-        path = os.path.join(self.base, "state", "boxes")
-        os.makedirs(path)
-        with open(os.path.join(path, box_id("a").hex() + ".sqlite"), "wb") as file:
-            file.write(b"this is no index" * 1000)
+        os.makedirs(os.path.join(self.base, "state", "boxes", box_id("a").hex() + ".sqlite"))
         box = Box(reactor, "a", os.path.join(self.base, "a"), os.path.join(self.base, "state"))
         box.startService()
         self.boxes.append(box)
@@ -355,6 +354,120 @@ class BoxTests(BoxTestCase):
         self.assertEqual((again.highest, await again.entries_after(0, 1000)), (0, ([], 0)))
         self.assertEqual(again.new_total, 1 + COST)
         await until(lambda: again.highest == 1)
+
+    def index_path(self, box: Box) -> str:
+        return os.path.join(self.base, "state", "boxes", box.id.hex() + ".sqlite")
+
+    async def test_an_index_that_is_none_is_moved_aside_and_built_anew(self) -> None:
+        a, b = await self.made("a"), await self.made("b")
+        self.put(a, "file", b"content")
+        await until(lambda: a.status.files == 1)
+        await pass_on(a, b)
+        await until(lambda: b.status.files == 1)
+        await a.stopService()
+        os.unlink(self.path(a, "file"))
+        self.put(a, "new", b"more")
+        with open(self.index_path(a), "wb") as file:
+            file.write(b"this is no index" * 1000)
+        again = await self.made("a", BoxSettings(poll=0.05, alone=60))
+        self.assertIn("was damaged", again.status.reason)
+        aside = [name for name in os.listdir(os.path.dirname(self.index_path(a))) if "corr" in name]
+        self.assertEqual(len(aside), 1)
+        # It announces only after it has heard of others, and nothing is deleted.
+        self.assertEqual(again.highest, 0)
+        await pass_on(b, again)
+        await until(lambda: self.get(again, "file") == b"content")
+        self.assertEqual(await alive(again), set())
+        again._timers.later("release", 0.0, again._do, again._core.release, again=True)
+        await until_alive(again, b"file", b"new")
+
+    async def test_an_index_that_is_damaged_while_it_is_open_is_built_anew(self) -> None:
+        a = await self.made("a", BoxSettings(poll=0.05, alone=0.2))
+        for number in range(300):
+            self.put(a, str(number), b"x")
+        await until(lambda: a.status.files == 300)
+        before = a.index_id
+        told = self.told(a)
+        told.told.clear()
+        # The log goes into the file, and nothing is read from memory.
+        await a._ask(lambda: a._core._engine.ledger.index._db.execute(
+            "PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+        await a._ask(lambda: a._core._engine.ledger.index._db.execute("PRAGMA shrink_memory"))
+        size = os.path.getsize(self.index_path(a))
+        with open(self.index_path(a), "r+b") as file:
+            file.seek(4096)
+            file.write(b"\x55" * (size - 4096))
+        self.put(a, "new", b"x")
+        await until(lambda: a.index_id not in (0, before))
+        await until(lambda: a.status.state == "in sync" and a.highest >= 301)
+        self.assertIn("was damaged", a.status.reason)
+        self.assertEqual(a.status.files, 301)
+        entries, _ = await a.entries_after(0, 1 << 20)
+        self.assertTrue(all(not entry.history.heads[0].value.deleted for entry in entries))
+
+    async def test_a_check_says_what_is_not_what_it_was(self) -> None:
+        a = await self.made("a")
+        self.put(a, "d/sound", b"x" * 10)
+        self.put(a, "rotten", b"content")
+        await until(lambda: a.status.files == 2)
+        report = await a.check()
+        self.assertEqual((report.files, report.size, report.wrong), (2, 17, 0))
+        self.deafen(a)
+        with open(self.path(a, "rotten"), "r+b") as file:
+            file.write(b"C")
+        stat = os.stat(self.path(a, "rotten"))
+        index = a._core._engine.ledger.index
+        await a._ask(
+            lambda: index._db.execute(
+                "UPDATE entry SET disk_ctime = ?, disk_mtime = ? WHERE name = ?",
+                (stat.st_ctime_ns, stat.st_mtime_ns, b"rotten"),
+            ).fetchone()
+        )
+        report = await a.check(repair=True)
+        self.assertEqual((report.wrong, report.repairing), (1, 0))
+        self.assertEqual([path for path, _ in report.findings], ["rotten"])
+        self.assertEqual(a.highest, 3)
+
+    def never_ending(self) -> None:
+        """Reading a file takes for ever."""
+
+        def slow(verification: Verification, _row: object) -> None:
+            verification.files = 1
+            while not verification._cancelled():
+                time.sleep(0.001)
+
+        self.patch(Verification, "_check_row", slow)
+
+    async def test_a_check_shows_how_far_it_is_and_can_be_broken_off(self) -> None:
+        a = await self.made("a")
+        self.put(a, "file", b"x")
+        await until(lambda: a.status.files == 1)
+        self.never_ending()
+        checked = a.check()
+        await until(lambda: "1 of 1 files" in a.status.reason)
+        await self.assertFailure(a.check(), BoxError)
+        a.stop_check()
+        error = await self.assertFailure(checked, BoxError)
+        self.assertIn("broken off", str(error))
+        self.assertEqual(a.status.reason, "")
+
+    async def test_a_check_ends_when_the_folder_goes_away_or_the_box_stops(self) -> None:
+        a = await self.made("a")
+        self.put(a, "file", b"x")
+        await until(lambda: a.status.files == 1)
+        self.never_ending()
+        checked = a.check()
+        os.rename(self.path(a, ""), os.path.join(self.base, "away"))
+        await self.assertFailure(checked, BoxError)
+        await until(lambda: a.status.state == "offline")
+        await self.assertFailure(a.check(), BoxError)
+        os.rename(os.path.join(self.base, "away"), self.path(a, ""))
+        await until(lambda: a.status.state == "in sync")
+        checked = a.check()
+        await until(lambda: "1 of 1 files" in a.status.reason)
+        stopped = a.stopService()
+        await self.assertFailure(checked, BoxError)
+        await stopped
 
     async def test_what_was_known_is_known_after_a_restart(self) -> None:
         a, b = await self.made("a"), await self.made("b")

@@ -22,7 +22,13 @@ from flocknode.box.values import Head, History, Path, Value, VersionId
 from tests import strategies
 from tests.box.model import Model, Step, Violated
 from tests.box.modelbox import Rules, is_sibling
-from tests.box.programs import random_program, run, run_in_turn, run_one_writer
+from tests.box.programs import (
+    forgetful_program,
+    random_program,
+    run,
+    run_in_turn,
+    run_one_writer,
+)
 from tests.strategies import programs
 
 Runner = Callable[[int, Sequence[Step], Rules | None], Model]
@@ -72,6 +78,25 @@ class ModelTests(SynchronousTestCase):
         for runner, seed in itertools.product((run_one_writer, run_in_turn), range(150)):
             model = runner(2 + seed % 3, random_program(seed, 80))
             self.assertFalse([path for path in model.boxes[0].tree if is_sibling(path)])
+
+
+    def test_boxes_that_forget_end_equal_and_lose_nothing(self) -> None:
+        """Although only what is new is announced, even at the end."""
+        forgot = apart = 0
+        for seed in range(150):
+            model = run(2 + seed % 3, forgetful_program(seed))
+            forgot += any(box.gone for box in model.boxes)
+            apart += len({len(box.tree) for box in model.boxes}) > 1
+        # Were these rare, the programs would prove nothing.
+        self.assertGreater(forgot, 30)
+        self.assertGreater(apart, 1)
+
+    def test_nothing_is_lost_above_the_cap(self) -> None:
+        """Old versions come back as conflicts, and all boxes end equal."""
+        for cap in 1, 3:
+            self.patch(history, "MAX_SUPERSEDED", cap)
+            for seed in range(100):
+                run(2 + seed % 3, random_program(seed, 120))
 
 
 def without_net(heads: dict[VersionId, Head], superseded: dict[VersionId, int]) -> History:
@@ -155,6 +180,40 @@ class MutantTests(SynchronousTestCase):
 
         self.patch(reconcile, "join", wrong)
         self.caught(run_one_writer)
+
+    def test_what_somebody_has_not_heard_of_is_forgotten(self) -> None:
+        """He brings it back, to some."""
+        self.assertIn("differs", self.caught_forgetting(Rules(forgets_unheard=True)))
+
+    def test_who_has_forgotten_is_not_reminded(self) -> None:
+        """An old version lives on with him alone."""
+        self.assertIn("differs", self.caught_forgetting(Rules(reminds=False)))
+
+    def test_a_page_ends_where_it_is_full(self) -> None:
+        """A directory is implied that was taken back before it was announced."""
+        program: list[Step] = [
+            ("mkdir", 0, 240, 117),
+            ("mkdir", 0, 229, 246),
+            ("mkdir", 0, 10, 33),
+            ("scan", 0, 99, 231),
+            ("touch", 0, 73, 229),
+            ("scan", 0, 173, 170),
+            ("announce", 0, 211, 1),
+            ("delete", 0, 101, 194),
+            ("arrive", 0, 0, 1),
+        ]
+        for brought, left in (True, {b"a"}), (False, {b"a", b"a/b"}):
+            model = run(2, program, Rules(brings_forward=brought))
+            self.assertEqual(set(model.boxes[0].disk), left)
+
+    def caught_forgetting(self, rules: Rules) -> str:
+        """As L{caught}, with boxes that forget."""
+        for seed in range(300):
+            try:
+                run(2 + seed % 3, forgetful_program(seed), rules)
+            except Violated as violated:
+                return str(violated)
+        self.fail("the mutant lives")
 
     def test_the_winner_depends_on_chance(self) -> None:
         """Boxes never agree."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from flocknode.box.disk.folder import FileType, Stat
+from flocknode.box.index.damage import Damaged
 from flocknode.box.index.rows import Placed, Row, joined, pack_history, unpack_history
 from flocknode.box.merge.history import is_alive
 from flocknode.box.paths import split
@@ -30,6 +31,19 @@ DISK = "disk_type, disk_size, disk_mtime, disk_ctime, disk_mode, disk_inode"
 _TOMBSTONE = -1
 _TYPES = tuple(FileType)
 _KINDS = tuple(Kind)
+
+
+_NONE = type(None)
+_HELD = tuple(
+    (bytes, int, int, int, content, int, *disk)
+    for content in (bytes, _NONE)
+    for disk in ((int,) * 6, (_NONE,) * 6)
+)
+_SHAPES = frozenset(
+    (bytes, bytes, int, bytes, int, int, int, *held, int, bytes)
+    for held in (*_HELD, (_NONE,) * 12)
+)
+# The types that a row's columns can have together.
 
 
 def signed(number: int) -> int:
@@ -90,7 +104,20 @@ def to_columns(row: Row) -> tuple[Any, ...]:
 
 
 def from_columns(columns: tuple[Any, ...]) -> Row:
-    """The reverse of L{to_columns}."""
+    """
+    The reverse of L{to_columns}.
+
+    @raise Damaged: that is not what it can have returned.
+    """
+    if tuple(map(type, columns)) not in _SHAPES:
+        raise Damaged("The index is damaged: a row is not as it was written.")
+    try:
+        return _row(columns)
+    except (ValueError, TypeError, IndexError) as error:
+        raise Damaged("The index is damaged: a row cannot be read.") from error
+
+
+def _row(columns: tuple[Any, ...]) -> Row:
     parent, name, number, history, _, complete, _, id, kind, mode, mtime = columns[:11]
     content, size = columns[11:13]
     local, shown = columns[19:]

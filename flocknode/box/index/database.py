@@ -29,6 +29,8 @@ from flocknode.box.index.columns import (
     unsigned,
 )
 from flocknode.box.index.contents import Contents
+from flocknode.box.index.damage import Damaged, hinders_opening, look_for_damage
+from flocknode.box.index.memory import Memory
 from flocknode.box.index.rows import Row, joined
 from flocknode.box.paths import split
 from flocknode.box.values import Holder, Path
@@ -71,6 +73,9 @@ class Index:
     @param carried: it lies on a medium that comes and goes: see
         L{flocknode.box.carried}.
     @ivar contents: where content is.
+    @ivar memory: what may be forgotten.
+    @raise Damaged: the file is not (any more) what was written to it, as far as
+        can be seen without reading all of it.
     @raise BoxError: the file cannot be opened or is no index.
     """
 
@@ -81,23 +86,36 @@ class Index:
             self._db = sqlite3.connect(
                 path, timeout=30, isolation_level=None, check_same_thread=False
             )
-            if carried:
-                # Whoever had the medium may have put anything into the schema.
-                self._db.execute("PRAGMA trusted_schema = OFF")
-            self._db.execute(f"PRAGMA journal_mode = {'TRUNCATE' if carried else 'WAL'}")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA cache_size = -8192")
-            if reading:
-                self._db.execute("PRAGMA query_only = ON")
-            else:
-                index_schema.prepare(self._db)
-        except (sqlite3.Error, OSError) as error:
+            try:
+                self._set_up(reading, carried)
+            except BaseException:
+                self._db.close()
+                raise
+        except Damaged:
+            raise
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+            if hinders_opening(error):
+                raise Damaged(f"The index {path} is damaged.") from error
             raise BoxError(
                 f"The index {path} cannot be used ({error}); move it away to have"
                 " it built anew."
             ) from error
 
         self.contents = Contents(self._db)
+        self.memory = Memory(self._db)
+
+    def _set_up(self, reading: bool, carried: bool) -> None:
+        if carried:
+            # Whoever had the medium may have put anything into the schema.
+            self._db.execute("PRAGMA trusted_schema = OFF")
+        self._db.execute(f"PRAGMA journal_mode = {'TRUNCATE' if carried else 'WAL'}")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA cache_size = -8192")
+        if reading:
+            self._db.execute("PRAGMA query_only = ON")
+        else:
+            index_schema.prepare(self._db)
+            look_for_damage(self._db, index_schema.CREATE)
 
     def close(self) -> None:
         """Close the file.  Idempotent."""
@@ -113,6 +131,15 @@ class Index:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def moment(self) -> Iterator[None]:
+        """All that is read within is of the same moment, whatever is written."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
 
     # What is kept once
 
@@ -164,6 +191,15 @@ class Index:
         """Those with a higher number, ascending."""
         return self._rows("WHERE number > ? ORDER BY number", (number,))
 
+    def some_after(self, number: int, count: int) -> list[Row]:
+        """The first so many of L{rows_after}."""
+        return list(self._rows("WHERE number > ? ORDER BY number LIMIT ?", (number, count)))
+
+    def highest_number(self) -> int:
+        """Of all rows; 0 if there are none."""
+        (found,) = self._db.execute("SELECT max(number) FROM entry").fetchone()
+        return found or 0
+
     def pending(self) -> Iterator[Row]:
         """Those whose settled head is not what the folder holds."""
         return self._rows("WHERE pending")
@@ -205,6 +241,16 @@ class Index:
         return self._rows(
             "WHERE parent = ? OR (parent > ? AND parent < ?)",
             (path, path + b"/", path + b"0"),  # "0" follows "/"
+        )
+
+    def below_after(self, path: bytes, number: int, count: int) -> list[Row]:
+        """Those anywhere below with a higher number; at most so many."""
+        # The plus: by path, not by number.
+        return list(
+            self._rows(
+                "WHERE (parent = ? OR (parent > ? AND parent < ?)) AND +number > ? LIMIT ?",
+                (path, path + b"/", path + b"0", number, count),
+            )
         )
 
     def disk(self, path: bytes) -> Disk | None:
@@ -269,11 +315,12 @@ class Index:
 
     def holders(self) -> list[HolderRow]:
         """All others that are known."""
+        found = list(self._db.execute(f"SELECT {_HOLDER} FROM holder"))
+        if any(tuple(map(type, row)) != (int, bytes, int, int, int, int) for row in found):
+            raise Damaged("The index is damaged: a holder is not as it was written.")
         return [
             HolderRow(key, Holder(holder), unsigned(index), number, acknowledged, level)
-            for key, holder, index, number, acknowledged, level in self._db.execute(
-                f"SELECT {_HOLDER} FROM holder"
-            )
+            for key, holder, index, number, acknowledged, level in found
         ]
 
     def new_holder(self, holder: Holder, index_id: int, acknowledged: int) -> HolderRow:

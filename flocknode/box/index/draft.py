@@ -47,6 +47,7 @@ class Draft:
         self._touched: dict[Path, None] = {}
         self._alive: dict[Path, int] = {}
         # Directory -> how many of the touched paths below it are alive.
+        self._renewed: set[Path] = set()
 
     def __bool__(self) -> bool:
         """Whether anything was changed."""
@@ -71,6 +72,12 @@ class Draft:
         if change:
             for above in parents(path):
                 self._alive[above] = self._alive.get(above, 0) + change
+
+    def renew(self, path: Path) -> None:
+        """Announce a known path once more, even if it stays as it is."""
+        self.row(path)
+        self._touched[path] = None
+        self._renewed.add(path)
 
     def get(self, path: Path) -> History | None:
         """See L{flocknode.box.merge.reconcile.Tree.get}."""
@@ -109,12 +116,16 @@ class Draft:
         for path in self._touched:
             old = self._before[path]
             row = self._rows[path] = _adopted(self._rows[path])
-            if row == old:
+            if row == old and path not in self._renewed:
                 continue
             if old is None:
                 if row.history.heads:
                     numbered.append(path)
-            elif row.history == old.history and row.complete == old.complete:
+            elif (
+                row.history == old.history
+                and row.complete == old.complete
+                and path not in self._renewed
+            ):
                 others.append(path)
             else:
                 numbered.append(path)

@@ -6,7 +6,7 @@ every change, in the same transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
 import attrs
@@ -64,6 +64,9 @@ class Ledger:
         packed = self.index.meta(_SUMS)
         if packed is not None:
             self.totals.unpack(packed)
+        else:
+            for each in self.index.rows():
+                self.totals.apply(None, each)
         self.totals.conflicts.update(
             filter(is_conflict_name, self.index.named_like(b".conflict-"))
         )
@@ -101,6 +104,26 @@ class Ledger:
         self._dirty.clear()
         return changes
 
+    def forget(self, changes: Iterable[Change], also: Callable[[], None] = _nothing) -> None:
+        """
+        Replace or remove rows of which others are told nothing: numbers stay.
+
+        @param also: writes what belongs to it, within the same transaction.
+        """
+        try:
+            with self.index.transaction():
+                changes = list(changes)
+                self.index.forget(change.path for change in changes if change.new is None)
+                self.index.save(change.new for change in changes if change.new is not None)
+                for change in changes:
+                    self.totals.apply(change.old, change.new)
+                also()
+                self._save_sums()
+        except BaseException:
+            self._load()
+            raise
+        self._dirty.clear()
+
     def _save_sums(self) -> None:
         self.index.set_meta(_SUMS, self.totals.pack())
         rows = []
@@ -129,12 +152,13 @@ class Ledger:
     def meet(self, holder: Holder, index_id: int) -> HolderRow:
         """
         The row of a holder whose index has this id.  Nothing that it showed
-        of another index counts any more.
+        of another index counts any more, nor what it acknowledged with that: it
+        may have lost it.
         """
         row = self._holders.get(holder)
         if row is not None and row.index_id == index_id:
             return row
-        acknowledged = 0 if row is None else row.acknowledged
+        acknowledged = 0 if row is None or row.index_id else row.acknowledged
         with self.index.transaction():
             new = self.index.new_holder(holder, index_id, acknowledged)
         if row is not None:
@@ -193,3 +217,20 @@ class Ledger:
             for key, (version, complete) in shown(row.shown).items()
             if complete and version[8:] == head.id[8:] and key in self._names
         )
+
+
+def same_sums(index: Index, cancelled: Callable[[], bool]) -> bool:
+    """
+    Are the sums that are stored those of the rows?
+
+    @param index: opened for reading.
+    @param cancelled: asked often; if so, the answer is yes.
+    """
+    fresh = Totals()
+    with index.moment():
+        packed = index.meta(_SUMS)
+        for row in index.rows():
+            if cancelled():
+                return True
+            fresh.apply(None, row)
+    return packed is None or bool(packed == fresh.pack())

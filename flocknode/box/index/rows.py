@@ -15,6 +15,7 @@ import attrs
 import msgspec
 
 from flocknode.box.disk.folder import Stat
+from flocknode.box.merge.history import matches
 from flocknode.box.values import Head, History, Kind, Path, Value, VersionId
 
 EMPTY = History()
@@ -27,7 +28,12 @@ fast link takes to carry so much, and rounds that are over before their files
 are placed are followed by more rounds."""
 
 _SHOWN = struct.Struct(">I16s?")
-_decode = msgspec.msgpack.Decoder()
+_decode = msgspec.msgpack.Decoder(
+    tuple[
+        list[tuple[bytes, int, bool, int, int, int, bytes, int]],
+        tuple[tuple[VersionId, int], ...],
+    ]
+)
 
 
 @attrs.frozen
@@ -145,15 +151,21 @@ _KINDS = tuple(Kind)
 
 
 def unpack_history(packed: bytes) -> History:
-    """The reverse of L{pack_history}."""
-    heads, superseded = _decode.decode(packed)
-    return History(
-        tuple(
-            Head(id, depth, Value(deleted, _KINDS[kind], mode, mtime_ns, content), size)
-            for id, depth, deleted, kind, mode, mtime_ns, content, size in heads
-        ),
-        tuple((id, depth) for id, depth in superseded),
+    """
+    The reverse of L{pack_history}.
+
+    @raise ValueError: that is nothing that it returns.
+    """
+    packed_heads, superseded = _decode.decode(packed)
+    heads = tuple(
+        [
+            Head(VersionId(id), depth, Value(deleted, _KINDS[kind], mode, mtime_ns, content), size)
+            for id, depth, deleted, kind, mode, mtime_ns, content, size in packed_heads
+        ]
     )
+    if not all(map(matches, heads)):
+        raise ValueError("A version whose id does not speak of its value.")
+    return History(heads, superseded)
 
 
 def shown(packed: bytes) -> dict[int, tuple[VersionId, bool]]:

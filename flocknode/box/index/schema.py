@@ -14,7 +14,10 @@ The tables of a box's index, and how an older file of it is brought up to date.
  - C{holder}: others who hold the box.  C{index_id} and C{number}: what of
    theirs is stored here; C{acknowledged}: what of ours they have stored;
    C{level}: bytes of what is complete here that they show complete too.
- - C{meta}: the schema's version, ids, and the running totals.
+ - C{aging}, C{forgotten}: see L{flocknode.box.index.memory}.  C{since} and
+   C{seen} are in seconds since the epoch; C{ids} one after another.
+ - C{meta}: the schema's version, ids, and the running totals (which are summed
+   up anew if they are missing).
 
 Numbers beyond 63 bits (ids, inodes) are stored as SQLite's signed integers.
 """
@@ -23,11 +26,29 @@ from __future__ import annotations
 
 import sqlite3
 
+from flocknode.box.index.damage import Damaged
 from flocknode.errors import BoxError
 
 VERSION = 2
 
-_CREATE = """
+_MOST = 10_000
+# Greater versions will never be: that is no version.
+
+_MEMORY = """
+CREATE TABLE aging (
+    path BLOB PRIMARY KEY,
+    number INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    ids BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE forgotten (
+    path BLOB PRIMARY KEY,
+    seen INTEGER NOT NULL,
+    ids BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+CREATE = _MEMORY + """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE entry (
@@ -99,8 +120,14 @@ CREATE TABLE holder (
     level INTEGER NOT NULL
 );
 """
+"""All tables of the present version."""
 
-_UPGRADES: dict[int, str] = {1: "CREATE INDEX version_path ON version (path);"}
+_UPGRADES: dict[int, str] = {
+    # Tombstones are not in the digest any more: it is summed up anew.
+    1: _MEMORY
+    + "CREATE INDEX version_path ON version (path);"
+    + "DELETE FROM meta WHERE key = 'sums';",
+}
 """By the version it starts from: statements that lead to the next one."""
 
 
@@ -109,8 +136,12 @@ def prepare(connection: sqlite3.Connection) -> None:
     Create the tables, or bring those of an older flocknode up to date.
 
     @raise BoxError: the file was written by a newer flocknode.
+    @raise Damaged: it is not what any flocknode has written.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if not 0 <= version < _MOST or (version == 0) != (tables == 0):
+        raise Damaged("The index is damaged: its version and its tables do not agree.")
     if version > VERSION:
         raise BoxError(
             f"The index was written by a newer flocknode (schema {version}, this one"
@@ -119,7 +150,7 @@ def prepare(connection: sqlite3.Connection) -> None:
     if version == VERSION:
         return
     if version == 0:
-        steps, version = [_CREATE], VERSION
+        steps, version = [CREATE], VERSION
     else:
         steps = [_UPGRADES[step] for step in range(version, VERSION)]
     script = "".join(steps)

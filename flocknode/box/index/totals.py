@@ -17,6 +17,7 @@ from blake3 import blake3
 
 from flocknode.box.index.rows import Row, shown
 from flocknode.box.merge.conflict import original
+from flocknode.box.merge.history import is_alive
 from flocknode.box.values import Kind, Path
 
 DIGEST_MODULUS = 1 << 128
@@ -42,7 +43,8 @@ class Totals:
     """
     The running sums of one index.
 
-    @ivar digest: the sum of L{row_digest} of all rows.
+    @ivar digest: the sum of L{row_digest} of all rows that are not deleted:
+        tombstones are forgotten here and there at different times.
     @ivar files: files and symlinks that the folder holds; C{size} their bytes.
     @ivar needed: files and symlinks that are still to be placed;
         C{needed_bytes} of them are to be received.
@@ -92,7 +94,8 @@ class Totals:
         head = row.head
         if head is None:
             return
-        self.digest = (self.digest + sign * row_digest(row)) % DIGEST_MODULUS
+        if is_alive(row.history):
+            self.digest = (self.digest + sign * row_digest(row)) % DIGEST_MODULUS
         placed = row.placed
         if (
             placed is not None

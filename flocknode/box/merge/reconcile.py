@@ -78,7 +78,7 @@ class MemoryTree:
         change = self._is_present(path) - before
         if not change:
             return
-        for above in _above(path):
+        for above in paths_above(path):
             before = self._is_present(above)
             count = self._present.get(above, 0) + change
             if count:
@@ -147,7 +147,7 @@ def numbering(tree: Tree, paths: Iterable[Path]) -> list[Path]:
         history = tree.get(path) or NOTHING
         if not is_alive(history):
             deleted.append(path)
-            emptied.update(_above(path))
+            emptied.update(paths_above(path))
         elif path in emptied and not is_directory(history.heads[0].value):
             replacing.append(path)
         elif b".conflict-" in path.rpartition(b"/")[2]:
@@ -222,7 +222,7 @@ class _Reconciliation:
         directories = {path for path in self._suspects if self._tree.alive_below(path)}
         above_all: set[Path] = set()
         for path in self._alive | directories:
-            for above in _above(path):
+            for above in paths_above(path):
                 if above in above_all:
                     break
                 above_all.add(above)
@@ -239,7 +239,7 @@ class _Reconciliation:
         return siblings
 
 
-def _above(path: Path) -> Iterator[Path]:
+def paths_above(path: Path) -> Iterator[Path]:
     """The paths above this one, the nearest first."""
     end = path.rfind(b"/")
     while end > 0:

@@ -18,7 +18,7 @@ from flocknode.box.disk.site import Site
 from flocknode.box.index.columns import Disk, disk_tuple
 from flocknode.box.index.database import Index
 from flocknode.box.index.rows import joined, parents
-from flocknode.box.survey.hashing import Changed, Scanner
+from flocknode.box.survey.hashing import Changed, Hashed, Scanner
 from flocknode.box.survey.observe import Observation, Sighting
 from flocknode.box.survey.shown import ANOTHER, Shown
 from flocknode.box.values import Path
@@ -28,6 +28,16 @@ SLICE = 256
 
 SLICE_BYTES = 32 * 1024 * 1024
 """Bytes hashed for a slice, about, so that it is not held back for long."""
+
+STALE = 3_600 * 10**9
+"""Nanoseconds after which no file system's time step, and no check that is
+late, can be why content is another one and all times are the same."""
+
+ROTTEN = (
+    "Its content is not what it was, although nothing has written to it: the disk or"
+    " the memory has changed it.  It is not passed on; restore it, or use check --repair."
+)
+"""Why such a file is left out."""
 
 LOOKED = 20_000
 """Paths compared for a slice at most: how often progress is told."""
@@ -197,6 +207,9 @@ class Survey:
                 return
             stat = hashed.stat
             self._bytes += stat.size
+            if self._is_rotten(path, hashed, known):
+                self._problems.append((path, ROTTEN))
+                return
             if max(stat.mtime_ns, stat.ctime_ns) > self._now() - self._step:
                 self._doubtful.add(path)
         self._observations.append(Observation(path, stat, hashed))
@@ -212,6 +225,20 @@ class Survey:
         if self._ignored(path, FileType(known[0])):
             return False
         return self._names.plain or not self._names.why_not(path)
+
+    def _is_rotten(self, path: Path, hashed: Hashed, known: Disk | None) -> bool:
+        """Is it another content without any trace of a change?"""
+        stat = hashed.stat
+        if known is None or not _same(stat, known):
+            return False
+        if max(stat.mtime_ns, stat.ctime_ns) > self._now() - STALE:
+            return False
+        row = self._index.row(path)
+        if row is None or row.placed is None or row.placed.disk is None:
+            return False
+        return _same(stat, disk_tuple(row.placed.disk)) and (
+            row.placed.value.content != hashed.content
+        )
 
     def _gone_below(self, path: Path) -> None:
         self._observations.extend(

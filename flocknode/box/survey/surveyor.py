@@ -14,8 +14,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from flocknode.box.disk.site import Site
+from flocknode.box.index.damage import is_damage
 from flocknode.box.index.database import Index
 from flocknode.box.index.rows import parents
 from flocknode.box.lane import Lane, Stopped
@@ -50,6 +52,8 @@ class Surveyor:
     @param deliver: takes a slice in; its result fires when that is done.
     @ivar entering: told of each directory before it is listed, see
         L{flocknode.box.survey.hashing.Scanner}.
+    @ivar site: the folder, while it is there.
+    @ivar failed: told when the index turns out to be damaged.
     @ivar scanned: paths compared by the scan of the whole folder so far.
     """
 
@@ -63,12 +67,13 @@ class Surveyor:
         deliver: Callable[[Site, Sighting], Deferred[None]],
     ) -> None:
         self.entering: Callable[[Path, int], None] | None = None
+        self.failed: Callable[[Failure], None] | None = None
         self.scanned = 0
         self._reactor = reactor
         self._lane = lane
         self._open_index = open_index
         self._deliver = deliver
-        self._site: Site | None = None
+        self.site: Site | None = None
         self._busy: Deferred[None] | None = None
         self._ending = Event()
         self._look: set[Path] = set()
@@ -83,13 +88,13 @@ class Surveyor:
 
         @return: fires after that.
         """
-        self._site = site
+        self.site = site
         self._ending = Event()
         return self.scan()
 
     async def end(self) -> None:
         """The folder is not there: stop, and forget what was to be looked at."""
-        self._site = None
+        self.site = None
         self._ending.set()
         for timer in self._timers:
             timer.cancel()
@@ -139,7 +144,7 @@ class Surveyor:
         self._later(LATER, paths, True)
 
     def _next(self) -> None:
-        site = self._site
+        site = self.site
         if site is None or self._busy is not None:
             return
         if not (self._below or self._look or self._afresh):
@@ -156,12 +161,15 @@ class Surveyor:
         done.addErrback(self._failed, site)
         done.addCallback(self._finished, scans)
 
-    def _failed(self, failure: Any, site: Site) -> None:
+    def _failed(self, failure: Failure, site: Site) -> None:
         if failure.check(Stopped) is not None:
+            return
+        if is_damage(failure.value) and self.failed is not None:
+            self.failed(failure)
             return
         if failure.check(OSError, sqlite3.Error, BoxError) is None:
             self._log.failure("A survey of the folder failed", failure)
-        if site is self._site:
+        if site is self.site:
             self._log.debug("The folder cannot be looked at: {reason}", reason=failure.value)
             self._later(AFTER_FAULT, (), False, _ROOT)
 
@@ -180,7 +188,7 @@ class Surveyor:
         afresh: bool,
         below: Path | None = None,
     ) -> None:
-        if (not paths and below is None) or self._site is None:
+        if (not paths and below is None) or self.site is None:
             return
 
         def do() -> None:

@@ -197,15 +197,6 @@ class ContentTests(IndexCase):
         self.assertEqual(contents.kept_paths(3, b"d"), [b"d.z", b"d/e/y", b"d/x"])
         self.assertEqual(contents.kept_oldest(2, (2.0, b"2")), kept[2:4])
 
-    def test_an_index_of_the_first_schema_is_brought_up_to_date(self) -> None:
-        self.index._db.execute("DROP INDEX version_path")
-        self.index._db.execute("PRAGMA user_version = 1")
-        self.index.close()
-        index = Index(self.path)
-        self.addCleanup(index.close)
-        found = index._db.execute("SELECT name FROM sqlite_master WHERE type = 'index'")
-        self.assertIn(("version_path",), found.fetchall())
-
 
 class FileTests(IndexCase):
     def test_what_failed_was_never_written(self) -> None:
