@@ -157,7 +157,7 @@ class BoxEngine:
             return
         for path, reason in sighting.problems:
             planner.fail(path, reason)
-        if not sighting.observations:
+        if not sighting.observations or planner.postpone():
             return
         changes, again = self._changes.observe(planner.site, sighting.observations)
         self._events.look |= again

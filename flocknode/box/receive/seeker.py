@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from flocknode.box.content import BlockList, decode_list, verify
 from flocknode.box.disk.folder import FileType
+from flocknode.box.disk.placement import reason_for
 from flocknode.box.disk.site import Site
 from flocknode.box.events import Events
 from flocknode.box.index.ledger import Ledger
@@ -27,14 +28,13 @@ from flocknode.box.values import Hash, Kind, Path
 ROOM = 1 << 20
 """Bytes: of content larger than this it is checked first that there is room."""
 
-_NO_ROOM = "There is not enough room on the disk for it: make room."
-
 
 class Seeker:
     """
     Looks for wanted content, while the folder is there.
 
     @param failed: told (path, one sentence) of what cannot be received now.
+    @param mended: told the path when some of it could be after all.
     """
 
     def __init__(
@@ -43,7 +43,9 @@ class Seeker:
         wants: Wants,
         tasks: Tasks,
         site: Site,
+        *,
         failed: Callable[[Path, str], None],
+        mended: Callable[[Path], None],
     ) -> None:
         self._ledger = ledger
         self._contents = ledger.index.contents
@@ -51,6 +53,7 @@ class Seeker:
         self._tasks = tasks
         self._site = site
         self._failed = failed
+        self._mended = mended
         self.finder = Finder(self._contents, site)
         self._queue: deque[Want] = deque()
         self._running: tuple[Want, Iterator[None]] | None = None
@@ -164,11 +167,9 @@ class Seeker:
 
     def _stall(self, want: Want, events: Events, error: OSError) -> None:
         events.unwant(self._wants.stop(want, Stage.STALLED))
-        reason = os.strerror(error.errno or 0)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = _NO_ROOM
+        want.stalled = True
         for path in want.paths:
-            self._failed(path, reason)
+            self._failed(path, reason_for(error))
 
     # What is here
 
@@ -244,6 +245,10 @@ class Seeker:
             except OSError as error:
                 self._stall(want, events, error)
                 continue
+            if want.stalled:
+                want.stalled = False
+                for path in want.paths:
+                    self._mended(path)
             events.want(self._wants.refill(want))
             if not want.missing and not want.later and want.stage is Stage.BLOCKS:
                 self._whole(want)
@@ -301,8 +306,13 @@ class Seeker:
         if self.seeking:
             return
         self.finder.close()
-        for content in self._leftover:
-            if self._wants.get(content) is None:
+        leftover, self._leftover = self._leftover, set()
+        for content in leftover:
+            if self._wants.get(content) is not None:
+                continue
+            try:
                 self._site.staging.discard(content)
                 self._staged.discard(content)
-        self._leftover.clear()
+            except OSError:
+                # In the way of nothing: it goes when it can.
+                self._leftover.add(content)

@@ -53,6 +53,7 @@ class Task:
     @ivar source: a path with that content that is to be deleted: it is renamed.
     @ivar target: the reverse.
     @ivar delay: seconds that it was held the last time.
+    @ivar patient: it is held until then, whatever is seen at its path.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Task:
     source: Path | None = None
     target: Path | None = None
     delay: float = 0.0
+    patient: bool = False
 
 
 def action_for(row: Row) -> tuple[Action, bytes]:
