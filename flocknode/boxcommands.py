@@ -29,7 +29,7 @@ class BoxCommands:
 
     def commands(self) -> dict[str, Command]:
         """By their names."""
-        return {"rescan": self.rescan}
+        return {"rescan": self.rescan, "confirm": self.confirm}
 
     def _box(self, name: object) -> Box:
         """
@@ -44,3 +44,7 @@ class BoxCommands:
     def rescan(self, box: str) -> Deferred[None]:
         """Look at the whole folder; answered when that is done."""
         return self._box(box).rescan()
+
+    def confirm(self, box: str) -> Deferred[int]:
+        """What others deleted here was meant; answered with how many files that is."""
+        return self._box(box).confirm()

@@ -26,6 +26,7 @@ class BoxConfig:
     @ivar forban: also public through Forban.
     @ivar versions: seconds for which replaced and deleted content is kept; 0: not.
     @ivar symlinks: C{copy}, C{follow} or C{ignore}.
+    @ivar confirm_deletes: see L{BoxSettings}.
     """
 
     name: str
@@ -33,6 +34,7 @@ class BoxConfig:
     forban: bool = False
     versions: int = configkeys.VERSIONS_KEPT
     symlinks: str = "copy"
+    confirm_deletes: float | None = None
 
 
 @attrs.frozen

@@ -118,7 +118,13 @@ class Node(MultiService):
             self._wire.offer,
         )
         self.boxes = tuple(
-            Box(reactor, box.name, box.path, config.state, BoxSettings(versions=box.versions))
+            Box(
+                reactor,
+                box.name,
+                box.path,
+                config.state,
+                BoxSettings(versions=box.versions, confirm_deletes=box.confirm_deletes),
+            )
             for box in config.boxes
         )
         for box in self.boxes:

@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from flocknode.box.core import Core, Told
+from flocknode.box.describe import describe
 from flocknode.box.disk.site import Site
 from flocknode.box.engine import Snapshot
 from flocknode.box.index.database import Index
@@ -49,6 +50,9 @@ AFTER_FAULT = 5.0
 
 PRUNING = 3600.0
 """Seconds between looks for kept versions that are old enough to go."""
+
+_PROOFS = frozenset(("open", "find_folder", "join", "step"))
+"""When one of these has worked, disk and index do (again)."""
 
 T = TypeVar("T")
 
@@ -178,29 +182,24 @@ class Box(Service):
     @property
     def status(self) -> BoxStatus:
         """What it is doing, for people."""
-        numbers = self._numbers
-        return BoxStatus(
+        return describe(
             self.name,
             self._root,
-            self._describe(),
-            self._fault or self._presence.absence,
-            numbers.files,
-            numbers.size,
-            numbers.needed,
-            numbers.needed_bytes,
-            tuple(os.fsdecode(path) for path in numbers.conflicts),
-            tuple((os.fsdecode(path), reason) for path, reason in numbers.problems),
-            self._surveyor.scanned,
+            self._numbers,
+            fault=self._fault,
+            absence=self._presence.absence,
+            is_there=self._presence.site is not None,
+            is_scanned=self._scanned,
+            scanned=self._surveyor.scanned,
         )
 
-    def _describe(self) -> str:
-        if self._fault:
-            return "error"
-        if self._presence.site is None:
-            return "offline" if self._presence.absence else "starting"
-        if not self._scanned:
-            return "scanning"
-        return "receiving" if self._numbers.needed else "in sync"
+    def confirm(self) -> Deferred[int]:
+        """
+        Deletions that wait (state C{"waiting"}) were meant.
+
+        @return: how many files go on to be deleted.
+        """
+        return self._ask(self._core.confirm)
 
     # What is exchanged
 
@@ -301,6 +300,8 @@ class Box(Service):
         """Have the worker do something, then tell what came of it."""
 
         def tell(result: tuple[T, Told]) -> T:
+            if work.__name__ in _PROOFS:
+                self._fault = ""
             self._tell(result[1])
             return result[0]
 
@@ -329,7 +330,6 @@ class Box(Service):
 
     def _tell(self, told: Told) -> None:
         old, self._numbers = self._numbers, told.numbers
-        self._fault = ""
         self._needed.apply(told.events, self, self.listener)
         if told.events.look:
             self._surveyor.look(told.events.look)
@@ -341,7 +341,7 @@ class Box(Service):
             new.highest > old.highest or new.index_id != old.index_id
         ):
             listener.advanced(self)
-        if listener is not None and _measures(new) != _measures(old):
+        if listener is not None and new.measures != old.measures:
             listener.measured(self)
         if told.delay is not None:
             self._timers.later("step", told.delay, self._do, self._core.step)
@@ -393,8 +393,9 @@ class Box(Service):
 
     def _deliver(self, site: Site, sighting: Sighting) -> Deferred[None]:
         taken = self._ask(self._core.observe, site, sighting)
-        return taken.addErrback(self._failed)
+        return taken.addErrback(self._not_taken)
 
-
-def _measures(numbers: Snapshot) -> tuple[object, ...]:
-    return numbers.new_total, numbers.lacking_all, numbers.lacking, numbers.digest
+    def _not_taken(self, failure: Failure) -> None:
+        self._failed(failure)
+        # What was seen is forgotten, and nothing will tell of it again.
+        self._timers.later("rescan", AFTER_FAULT, self._rescan)

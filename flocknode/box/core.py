@@ -149,6 +149,10 @@ class Core:
         """See L{BoxEngine.step}."""
         self._engine.step()
 
+    def confirm(self) -> int:
+        """See L{BoxEngine.confirm}."""
+        return self._engine.confirm()
+
     def prune(self) -> None:
         """See L{BoxEngine.prune}."""
         self._engine.prune()

@@ -47,6 +47,7 @@ class Snapshot:
     @ivar lacking: by holder; C{lacking_all} of one that has shown nothing.
     @ivar stored: (their index id, number) by holder.
     @ivar acknowledged: number by holder.
+    @ivar unconfirmed: files whose deletion waits for L{BoxEngine.confirm}.
     """
 
     index_id: int = 0
@@ -62,8 +63,14 @@ class Snapshot:
     needed: int = 0
     needed_bytes: int = 0
     withheld: bool = False
+    unconfirmed: int = 0
     conflicts: tuple[Path, ...] = ()
     problems: tuple[tuple[Path, str], ...] = ()
+
+    @property
+    def measures(self) -> tuple[object, ...]:
+        """What is told of this box to others: if it changes, they have to be told."""
+        return self.new_total, self.lacking_all, self.lacking, self.digest
 
 
 class BoxEngine:
@@ -259,6 +266,14 @@ class BoxEngine:
         """Seconds until L{step} has something to do; L{None}: nothing is waiting."""
         return None if self.planner is None else self.planner.delay()
 
+    def confirm(self) -> int:
+        """
+        Deletions that wait were meant.
+
+        @return: how many files go on to be deleted.
+        """
+        return 0 if self.planner is None else self.planner.confirm()
+
     def prune(self) -> None:
         """Remove what was kept for long enough, and lists that nobody needs."""
         planner, contents = self.planner, self.ledger.index.contents
@@ -288,6 +303,7 @@ class BoxEngine:
             needed=totals.needed,
             needed_bytes=totals.needed_bytes,
             withheld=self.withheld,
+            unconfirmed=0 if self.planner is None else self.planner.unconfirmed,
             conflicts=tuple(sorted(totals.conflicts)),
             problems=tuple(problems.items()),
         )

@@ -20,6 +20,8 @@ class BoxSettings:
     @ivar gather: seconds that a batch waits for more files at most.
     @ivar alone: seconds after which a box whose index was lost announces what
         it found, although nobody has told it what they know.
+    @ivar confirm_deletes: share of the files (0.0 to 1.0); if others delete more
+        at a time, it waits until somebody confirms it.  L{None}: it never waits.
     """
 
     versions: float = 30 * DAY
@@ -28,3 +30,4 @@ class BoxSettings:
     batch: int = 256
     gather: float = 0.1
     alone: float = 60.0
+    confirm_deletes: float | None = None

@@ -15,6 +15,7 @@ from flocknode.box.events import Events
 from flocknode.box.index.draft import Change
 from flocknode.box.index.ledger import Ledger
 from flocknode.box.index.rows import Row
+from flocknode.box.receive.deletions import Deletions, is_deletion
 from flocknode.box.receive.mover import Mover
 from flocknode.box.receive.seeker import Seeker
 from flocknode.box.receive.tasks import (
@@ -66,6 +67,7 @@ class Planner:
         self.site = site
         self.wants = Wants()
         self.tasks = Tasks()
+        self._deletions = Deletions(ledger, self.tasks, settings.confirm_deletes)
         self._ledger = ledger
         self._settings = settings
         self._now = now
@@ -88,6 +90,7 @@ class Planner:
         self._recover()
         for row in self._ledger.index.pending():
             self._plan(row)
+        self._deletions.started()
 
     def close(self) -> None:
         """Give up all descriptors; nothing is needed any more."""
@@ -116,7 +119,10 @@ class Planner:
         if head is None:
             return
         action, content = action_for(row)
-        task = self.tasks.add(row.path, action, content)
+        deletes = is_deletion(action, row)
+        if deletes:
+            self._deletions.heard(row, self._now())
+        task = self.tasks.add(row.path, action, content, deletes)
         if content:
             holders = self._ledger.showing(row, head)
             self.wants.add(Hash(content), head.size, row.path, holders)
@@ -200,6 +206,15 @@ class Planner:
         """What could not be received can be now."""
         self.problems.pop(path, None)
 
+    @property
+    def unconfirmed(self) -> int:
+        """How many deletions wait until somebody says that they were meant."""
+        return self._deletions.waiting
+
+    def confirm(self) -> int:
+        """They were meant.  @return: how many go on."""
+        return self._deletions.confirm()
+
     # Work that nobody waits for
 
     def step(self) -> None:
@@ -249,6 +264,9 @@ class Planner:
             return None
         if self._ready_since is None:
             self._ready_since = now
+        due = self._deletions.due(now)
+        if self.tasks.only_last and due != now:
+            return due
         full = self.tasks.ready >= self._settings.batch
         alone = not self.wants.needs and not self._seeker.seeking
         if (full or alone) and not self._fruitless:
@@ -280,7 +298,9 @@ class Planner:
         self._seeker.save()
         parents: dict[bytes, bool] = {}
         batch, orphans = self.tasks.take(
-            self._settings.batch, self._seeker.seeking, lambda path: self._has_parent(path, parents)
+            self._settings.batch,
+            self._seeker.seeking or self._deletions.due(now) != now,
+            lambda path: self._has_parent(path, parents),
         )
         for task in orphans:
             self.tasks.hold(task, self._now(), longer=False)
@@ -291,6 +311,9 @@ class Planner:
                 # The index failed: what is in it is not known to be so any more.
                 self._hold(task.path for task in batch)
                 raise
+            self._deletions.done(
+                sum(task.deletes and task.path not in held_back for task in batch)
+            )
             self.follow(changes)
             self._hold(held_back)
             self._recover()
