@@ -120,7 +120,9 @@ class Seeker:
             self._tell_sources(want, self._events)
             self._events.want(self._wants.need_list(want))
             return
-        if want.size > ROOM and self._site.staging.free() < want.size:
+        staging = self._site.staging
+        room = staging.free() + staging.allocated(want.content)
+        if want.size > ROOM and room < want.size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._staged.add(want.content)
         assembly = Assembly(
