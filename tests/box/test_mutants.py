@@ -14,16 +14,14 @@ from collections.abc import Callable
 import attrs
 from twisted.trial.unittest import FailTest
 
-from flocknode.box.disk import marker
 from flocknode.box.disk.capabilities import Capabilities
-from flocknode.box.disk.folder import Folder
 from flocknode.box.disk.perform import Actor
 from flocknode.box.disk.placement import Outcome
 from flocknode.box.disk.replace import Careful, Exchange
 from flocknode.box.disk.site import Site
 from flocknode.box.disk.versions import Kept, VersionStore
 from flocknode.box.index.rows import Placed as Held
-from flocknode.box.receive.tasks import Tasks
+from flocknode.box.receive.tasks import Action, Step, Task, Tasks
 from flocknode.box.survey import changes
 from flocknode.box.survey.observe import Observation, observed_value
 from flocknode.box.values import Path, Value
@@ -111,8 +109,8 @@ class MarkerTests(PromiseCase):
         a, b = self.peers(f"a{self.count}", f"b{self.count}")
         a.put("file", b"content")
         exchange(a, b)
-        os.rename(a.root, a.root + b".away")
-        os.mkdir(a.root)
+        os.unlink(a.path("file"))
+        shutil.rmtree(os.fsdecode(a.path(".flocknode")))
         a.scan()
         b.hear(a)
         b.work()
@@ -123,16 +121,6 @@ class MarkerTests(PromiseCase):
 
     def test_a_marker_that_is_ignored_is_caught(self) -> None:
         self.patch(Site, "in_place", lambda site: True)
-        self.patch(marker, "read", lambda folder: None)
-        real = Folder.open_directory
-
-        def follow(folder: Folder, path: bytes, flags: int = 0) -> int:
-            """Looks at the path and not at what was opened once."""
-            if path.startswith(b".flocknode"):
-                return real(folder, path, flags)
-            return os.open(os.path.join(folder.root, path), os.O_RDONLY | flags)
-
-        self.patch(Folder, "open_directory", follow)
         self.assertBroken(self.promise)
 
 
@@ -188,7 +176,7 @@ class RenameTests(PromiseCase):
         for number in range(3):
             a.put(f"old/{number}", b"content %d" % number)
         exchange(a, b)
-        shutil.move(a.path("old"), a.path("new"))
+        os.rename(a.path("old"), a.path("new"))
         seen: list[int] = []
 
         def count(step: str, path: Path) -> None:
@@ -210,15 +198,15 @@ class RenameTests(PromiseCase):
 
         def wrong(
             tasks: Tasks, limit: int, keeping: bool, has_parent: Callable[[Path], bool]
-        ) -> object:
-            tasks._files_ready, files = 0, tasks._files_ready
-            tasks._files.clear()
-            try:
-                return real(tasks, limit, False, has_parent)
-            finally:
-                tasks._files_ready = files
+        ) -> tuple[list[Task], list[Task]]:
+            batch: list[Task] = []
+
+            def accept(task: Task) -> None:
+                tasks._leave(task, Step.TAKEN)
+                batch.append(task)
+
+            tasks._pop(tasks._heaps[Action.DELETE], limit, batch, accept)
+            return (batch, []) if batch else real(tasks, limit, keeping, has_parent)
 
         self.patch(Tasks, "take", wrong)
         self.assertBroken(self.promise)
-
-
