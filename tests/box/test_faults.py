@@ -6,12 +6,15 @@ changes of every kind.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flocknode.box.disk import syscalls
+from flocknode.box.index.database import Index
 from tests.box.everything import before, change
 from tests.box.peers import Peer, PeerCase, exchange
 
@@ -159,3 +162,56 @@ class OneRefusedTests(FaultCase):
         self.b.wait(400)
         self.assertEqual(self.b.names(), {b"good", b"bad"})
         self.assertEqual(self.b.engine.snapshot().problems, ())
+
+
+class FullIndexTests(FaultCase):
+    """The disk of the index is full for three transactions, whichever these are."""
+
+    def run_full(self, at: int, committing: bool) -> bool:
+        """@return: whether there were so many."""
+        a, b = self.pair()
+        before(a)
+        exchange(a, b)
+        had = set(b.contents())
+        change(a)
+        left = a.tree()
+        real, count = Index.transaction, 0
+
+        @contextlib.contextmanager
+        def transaction(index: Index) -> Iterator[None]:
+            nonlocal count
+            count += index is b.index
+            full = index is b.index and at <= count < at + 3
+            if full and not committing:
+                raise sqlite3.OperationalError("database or disk is full")
+            with real(index):
+                yield
+                if full:
+                    raise sqlite3.OperationalError("database or disk is full")
+
+        self.patch(Index, "transaction", transaction)
+        for _ in range(10):
+            try:
+                exchange(a, b)
+                break
+            except sqlite3.OperationalError:
+                # As a box does: it tries again later, and looks at everything.
+                self.assertEqual(had - set(b.contents()) - set(b.stored()), set())
+                b.time += 5
+        else:
+            self.fail("It never goes on.")
+        b.wait(400)
+        exchange(a, b)
+        self.assertEqual(a.tree(), left)
+        self.assertLevel(a, b)
+        self.assertEqual(had - set(b.contents()) - set(b.kept()), set())
+        self.patch(Index, "transaction", real)
+        for peer in (a, b):
+            peer.kill()
+        return count >= at
+
+    def test_nothing_is_lost_and_it_goes_on_afterwards(self) -> None:
+        at = 1
+        while self.run_full(at, True) and self.run_full(at, False):
+            at += 1
+        self.assertGreater(at, 5)
