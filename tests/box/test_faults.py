@@ -9,13 +9,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from twisted.trial.unittest import SkipTest
 
 from flocknode.box.disk import syscalls
 from flocknode.box.index.database import Index
 from tests.box.everything import before, change
+from tests.box.filling import CANNOT
 from tests.box.peers import Peer, PeerCase, exchange
 
 ERRORS = (
@@ -215,3 +221,20 @@ class FullIndexTests(FaultCase):
         while self.run_full(at, True) and self.run_full(at, False):
             at += 1
         self.assertGreater(at, 5)
+
+
+class FullDiskTests(FaultCase):
+    def test_a_full_file_system_holds_up_only_what_does_not_fit(self) -> None:
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        unshare = ["unshare", "--mount"]
+        if os.geteuid() != 0:
+            unshare += ["--user", "--map-root-user"]
+        command = [*unshare, sys.executable, "-m", "tests.box.filling", os.path.abspath(self.base)]
+        if shutil.which("unshare") is None:
+            raise SkipTest("there is no unshare here to mount something with")
+        done = subprocess.run(
+            command, cwd=root, capture_output=True, text=True, timeout=60, check=False
+        )
+        if done.returncode == CANNOT or done.stderr.startswith("unshare:"):
+            raise SkipTest("this user may not mount anything here")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))

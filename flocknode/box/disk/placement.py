@@ -17,7 +17,7 @@ from flocknode.box.disk.versions import Kept
 from flocknode.box.values import Path, Value
 
 _REASONS = {
-    errno.ENOSPC: "The disk is full: make room on it.",
+    errno.ENOSPC: "There is not enough room on the disk: make room.",
     errno.EDQUOT: "The disk quota is used up: make room.",
     errno.EROFS: "The file system is mounted read-only: mount it writable.",
     errno.EACCES: "Permission denied: let this user write to the directory.",
