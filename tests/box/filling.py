@@ -40,7 +40,7 @@ def main(base: str) -> int:
         a.put(f"many/{number}", os.urandom(150_000), mtime=5, mode=0o640)
     exchange(a, b)
     snapshot = b.engine.snapshot()
-    reasons = dict(snapshot.problems)
+    reasons: dict[bytes, str] = dict(snapshot.problems)
     assert b"large" in reasons, reasons
     assert "make room" in reasons[b"large"], reasons
     held = len(b.contents())
