@@ -72,7 +72,6 @@ class Box(Service):
     Everything is called, and everything is told, in the reactor's thread.
     Before L{ready} has fired, nothing is known: C{index_id} is 0.
 
-    @param reactor: the reactor.
     @param name: of the box; equal names are the same box.
     @param root: the folder.
     @param state: the node's state folder; the index is in C{boxes} below it.
