@@ -42,6 +42,7 @@ class BoxCommands:
             "restore": self.restore,
             "conflicts": self.conflicts,
             "resolve": self.resolve,
+            "confirm": self.confirm,
             "check": self.check,
             "check_stop": self.check_stop,
         }
@@ -59,6 +60,10 @@ class BoxCommands:
     def rescan(self, box: str) -> Deferred[None]:
         """Look at the whole folder; answered when that is done."""
         return self._box(box).rescan()
+
+    def confirm(self, box: str) -> Deferred[int]:
+        """What others deleted here was meant; answered with how many files that is."""
+        return self._box(box).confirm()
 
     def check(self, box: str, repair: bool = False) -> Deferred[dict[str, Any]]:
         """Read all of it; answered with a L{flocknode.box.checking.Report}."""

@@ -34,6 +34,7 @@ class BoxConfig:
         C{polling}.
     @ivar media: media that carry the marker of this box join it: C{auto}, or
         C{off}.
+    @ivar confirm_deletes: see L{BoxSettings}.
     """
 
     name: str
@@ -44,6 +45,7 @@ class BoxConfig:
     versions_size: int | None = None
     watch: str = "auto"
     media: str = "off"
+    confirm_deletes: float | None = None
 
 
 @attrs.frozen

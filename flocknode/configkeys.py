@@ -122,6 +122,17 @@ def _size(value: str, folder: str) -> int | None:
     return None if value == "none" else configtext.size(value)
 
 
+def _share(value: str, folder: str) -> float | None:
+    if value == "off":
+        return None
+    number = value[:-1].strip()
+    if not (value.endswith("%") and number.isascii() and number.isdigit() and len(number) < 4):
+        raise ValueError("expected a share of the files such as 50%, or off")
+    if int(number) > 100:
+        raise ValueError("expected 0% to 100%, or off")
+    return int(number) / 100
+
+
 _NO_FORBAN = "has no Forban yet and keeps every box private"
 _NO_CONSOLE = "has no console yet"
 
@@ -138,6 +149,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "forban": Key(_yes, instead=_NO_FORBAN, same=(False,)),
         "versions": Key(_versions),
         "versions_size": Key(_size),
+        "confirm_deletes": Key(_share),
         "symlinks": Key(_choice("copy", "follow", "ignore")),
         "watch": Key(_choice("auto", "inotify", "watchdog", "polling")),
         "media": Key(_choice("auto", "off")),

@@ -130,6 +130,7 @@ class Node(MultiService):
                 symlinks=box.symlinks,
                 watch=box.watch,
                 members=holders,
+                confirm_deletes=box.confirm_deletes,
             )
             for box in config.boxes
         }

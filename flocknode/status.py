@@ -14,9 +14,9 @@ import attrs
 class BoxStatus:
     """
     @ivar state: C{"starting"}, C{"scanning"}, C{"in sync"}, C{"receiving"},
-        C{"offline"} or C{"error"}.
-    @ivar reason: one sentence when offline or in error, or if the index had to
-        be built anew since the start; else empty.
+        C{"waiting"} (for somebody's answer), C{"offline"} or C{"error"}.
+    @ivar reason: one sentence when waiting, offline or in error, or if the
+        index had to be built anew since the start; else empty.
     @ivar files: files and symlinks held; C{size} their bytes.
     @ivar needed: files still to be received or placed; C{needed_bytes} of them.
     @ivar conflicts: names of conflict siblings that are there now.

@@ -89,6 +89,27 @@ class Case(SynchronousTestCase):
         return err
 
 
+class Confirm(Case):
+    """C{flocknode confirm}."""
+
+    def test_says_how_many_files_go(self) -> None:
+        asked: list[object] = []
+
+        def ask(state: str, command: str, timeout: object, **arguments: object) -> int:
+            asked.append((state, command, arguments))
+            return 3
+
+        self.patch(control, "ask", ask)
+        said = self.done("confirm", "papers", "--state", "/state")
+        self.assertEqual(asked, [("/state", "confirm", {"box": "papers"})])
+        self.assertEqual(said, "3 files are deleted now.\n")
+
+    def test_says_if_nothing_waits(self) -> None:
+        self.patch(control, "ask", lambda *positional, **named: 0)
+        said = self.done("confirm", "papers", "--state", "/state")
+        self.assertEqual(said, "Nothing waits to be confirmed.\n")
+
+
 class Keys(Case):
     """C{flocknode keys}."""
 

@@ -217,6 +217,11 @@ class Refusing(SynchronousTestCase):
         ]:
             self.refused(HOST + line, "/etc/flock/node1, line 2", key)
 
+    def test_a_share_of_deletions_that_has_to_be_confirmed(self) -> None:
+        for text, share in [("50%", 0.5), ("0 %", 0.0), ("100%", 1.0), ("off", None)]:
+            found = parse(HOST + f"box = b@/b\n[box b]\nconfirm-deletes = {text}\n")
+            self.assertEqual(found.boxes[0].confirm_deletes, share)
+
     def test_bad_values_in_sections(self) -> None:
         for section, line, key in [
             ("box b", "forban = perhaps", "forban"),
@@ -232,6 +237,10 @@ class Refusing(SynchronousTestCase):
             ("box b", "symlinks = keep", "symlinks"),
             ("box b", "watch = always", "watch"),
             ("box b", "media = yes", "media"),
+            ("box b", "confirm-deletes = half", "confirm_deletes"),
+            ("box b", "confirm-deletes = 50", "confirm_deletes"),
+            ("box b", "confirm-deletes = 101%", "confirm_deletes"),
+            ("box b", "confirm-deletes = -1%", "confirm_deletes"),
             ("flock", "protocol = 3", "protocol"),
             ("flock", "cover = none", "cover"),
             ("flock", "uplink = fast", "uplink"),

@@ -47,6 +47,9 @@ CALM = 2.0
 AFTER_FAULT = 5.0
 """Seconds until something is tried again after the disk or the index failed."""
 
+_PROOFS = frozenset(("open", "find_folder", "join", "step"))
+"""When one of these has worked, disk and index do (again)."""
+
 T = TypeVar("T")
 
 __all__ = ["ID_CONTEXT", "Box", "box_id"]
@@ -203,6 +206,14 @@ class Box(Service):
             known=self._scanned,
         )
 
+    def confirm(self) -> Deferred[int]:
+        """
+        Deletions that wait (state C{"waiting"}) were meant.
+
+        @return: how many files go on to be deleted.
+        """
+        return self._ask(self._core.confirm)
+
     # What is exchanged
 
     def entries_after(self, number: int, limit: int) -> Deferred[tuple[list[Entry], int]]:
@@ -342,6 +353,8 @@ class Box(Service):
         """Have the worker do something, then tell what came of it."""
 
         def tell(result: tuple[T, Told]) -> T:
+            if work.__name__ in _PROOFS:
+                self._fault = ""
             self._tell(result[1])
             return result[0]
 
@@ -378,7 +391,6 @@ class Box(Service):
         if old.index_id and not told.numbers.index_id:
             # Its index went with its medium; what was new in it was told.
             self._total_before += old.new_total
-        self._fault = ""
         self._needed.apply(told.events, self, self.listener)
         if told.events.look:
             self._surveyor.look(told.events.look)

@@ -309,6 +309,10 @@ class Core:
         """See L{BoxEngine.forget}."""
         return self._engine.forget()
 
+    def confirm(self) -> int:
+        """See L{BoxEngine.confirm}."""
+        return self._engine.confirm()
+
     def entries_after(self, number: int, limit: int) -> tuple[list[Entry], int]:
         """See L{BoxEngine.entries_after}."""
         return self._engine.entries_after(number, limit)

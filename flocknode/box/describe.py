@@ -38,7 +38,7 @@ def describe(
         name=name,
         path=place if site is None else os.fsdecode(site.folder.root),
         state=_state(presence, numbers, fault, known),
-        reason=fault or presence.absence or note,
+        reason=fault or presence.absence or _question(name, numbers) or note,
         files=numbers.files,
         size=numbers.size,
         needed=numbers.needed,
@@ -58,7 +58,19 @@ def _state(presence: Presence, numbers: Snapshot, fault: str, known: bool) -> st
         return "offline" if presence.absence else "starting"
     if not known:
         return "scanning"
+    if numbers.unconfirmed:
+        return "waiting"
     return "receiving" if numbers.needed else "in sync"
+
+
+def _question(name: str, numbers: Snapshot) -> str:
+    count = numbers.unconfirmed
+    if not count:
+        return ""
+    return (
+        f"Others have deleted {count} of the {numbers.files} files that are here: if that was"
+        f" meant, run 'flocknode confirm {name}'; else put them back there."
+    )
 
 
 def fault_of(error: BaseException | None) -> tuple[str, bool]:

@@ -49,6 +49,7 @@ class Snapshot:
     @ivar lacking: by holder; C{lacking_all} of one that has shown nothing.
     @ivar stored: (their index id, number) by holder.
     @ivar acknowledged: number by holder.
+    @ivar unconfirmed: files whose deletion waits for L{BoxEngine.confirm}.
     """
 
     index_id: int = 0
@@ -64,6 +65,7 @@ class Snapshot:
     needed: int = 0
     needed_bytes: int = 0
     withheld: bool = False
+    unconfirmed: int = 0
     conflicts: tuple[Path, ...] = ()
     problems: tuple[tuple[Path, str], ...] = ()
 
@@ -165,7 +167,7 @@ class BoxEngine:
             return
         for path, reason in sighting.problems:
             planner.fail(path, reason)
-        if not sighting.observations:
+        if not sighting.observations or planner.postpone():
             return
         changes, again = self._changes.observe(planner.site, sighting.observations)
         self._events.look |= again
@@ -269,6 +271,14 @@ class BoxEngine:
         """Seconds until L{step} has something to do; L{None}: nothing is waiting."""
         return None if self.planner is None else self.planner.delay()
 
+    def confirm(self) -> int:
+        """
+        Deletions that wait were meant.
+
+        @return: how many files go on to be deleted.
+        """
+        return 0 if self.planner is None else self.planner.confirm()
+
     def prune(self) -> None:
         """Now and every hour, remove what is not to be kept, and lists that nobody needs."""
         if self.planner is not None:
@@ -338,6 +348,7 @@ class BoxEngine:
             needed=totals.needed - left[0],
             needed_bytes=totals.needed_bytes - left[1],
             withheld=self.withheld,
+            unconfirmed=0 if self.planner is None else self.planner.unconfirmed,
             conflicts=tuple(sorted(totals.conflicts)),
             problems=tuple(problems.items()),
         )

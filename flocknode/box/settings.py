@@ -28,6 +28,8 @@ class BoxSettings:
     @ivar watch: one of L{flocknode.box.survey.watching.CHOICES}.
     @ivar members: all that may hold the box, whose acknowledgements count before
         anything is forgotten; L{None}: all that ever did.
+    @ivar confirm_deletes: share of the files (0.0 to 1.0); if others delete more
+        at a time, it waits until somebody confirms it.  L{None}: it never waits.
     """
 
     versions: Policy = retention.DEFAULT
@@ -40,3 +42,4 @@ class BoxSettings:
     symlinks: str = "copy"
     watch: str = "auto"
     members: frozenset[Holder] | None = None
+    confirm_deletes: float | None = None

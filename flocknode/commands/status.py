@@ -1,6 +1,7 @@
 # Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
 """
-C{flocknode status}: what a running node is doing; C{flocknode rescan}.
+C{flocknode status}: what a running node is doing; C{flocknode rescan} and
+C{flocknode confirm}.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ def add(commands: Commands) -> None:
     rescan.add_argument("box", help="its name")
     add_node(rescan)
     rescan.set_defaults(run=_rescan)
+    confirm = commands.add_parser("confirm", help="let a box delete what waits to be confirmed")
+    confirm.add_argument("box", help="its name")
+    add_node(confirm)
+    confirm.set_defaults(run=_confirm)
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -36,3 +41,8 @@ def _status(options: argparse.Namespace) -> None:
 
 def _rescan(options: argparse.Namespace) -> None:
     ask(options, "rescan", box=options.box)
+
+
+def _confirm(options: argparse.Namespace) -> None:
+    count = ask(options, "confirm", box=options.box)
+    print(f"{count} files are deleted now." if count else "Nothing waits to be confirmed.")

@@ -12,6 +12,8 @@ boxes exchange all they have, and must come to rest:
    had it before them overwrote or deleted it.
 
 Version stores are only a source of content; being there is not being safe.
+
+At every moment nothing counts as deleted that no user has ever removed.
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ from flocknode.box.values import TOMBSTONE, Head, Kind, Path, Value
 from tests.box.modelbox import Entries, ModelBox, Rules, is_directory, is_sibling
 
 PATHS = (b"a", b"a/b", b"a/b/c", b"d.x")
+
+BY_HAND = frozenset({"write", "touch", "delete", "mkdir", "rename", "recase"})
+"""The steps that are the user's: a folder that is not there takes none."""
+
 Step = tuple[str, int, int, int]
 
 
@@ -37,9 +43,11 @@ class User:
 
     @ivar owed: (path, content) that must not vanish.
     @ivar excused: those that a user who had them has removed.
+    @ivar removed: paths that a user has ever taken away something from.
     """
 
     ticks: int = 0
+    removed: set[bytes] = attrs.Factory(set)
     owed: set[tuple[bytes, bytes]] = attrs.Factory(set)
     excused: set[tuple[bytes, bytes]] = attrs.Factory(set)
 
@@ -53,6 +61,8 @@ class User:
     def removes(self, box: ModelBox, path: Path) -> None:
         """Take a path out of the folder."""
         value = box.disk.pop(path, TOMBSTONE)
+        if not value.deleted:
+            self.removed.add(path)
         if is_sibling(path):
             # Who looks at a copy knows what it is a copy of.
             self.excused.update(pair for pair in self.owed if pair[1] == value.content)
@@ -89,6 +99,8 @@ class Model:
     def do(self, step: Step) -> None:
         """One step; one that makes no sense just now does nothing."""
         name, which, first, second = step
+        if name in BY_HAND and self.boxes[which % len(self.boxes)].away:
+            return
         getattr(self, "do_" + name)(which % len(self.boxes), first, second)
 
     # The user.
@@ -146,7 +158,16 @@ class Model:
     def do_rename(self, which: int, first: int, second: int) -> None:
         """A file or a folder with all that is in it, perhaps over a file."""
         box = self.boxes[which]
-        old, new = self._choose(box, first), self._choose(box, second)
+        self._move(box, self._choose(box, first), self._choose(box, second))
+
+    def do_recase(self, which: int, first: int, second: int) -> None:
+        """The same name in capitals, or in small letters again."""
+        box = self.boxes[which]
+        old = self._choose(box, first)
+        folder, slash, name = old.rpartition(b"/")
+        self._move(box, old, Path(folder + slash + name.swapcase()))
+
+    def _move(self, box: ModelBox, old: Path, new: Path) -> None:
         if old not in box.disk or old == new or new.startswith(old + b"/"):
             return
         if not self._has_folder(box, new) or any(box.below(new)):
@@ -214,7 +235,7 @@ class Model:
 
     def _fetch(self, box: ModelBox, path: Path) -> bool:
         content = box.head(path).value.content
-        if not content or content in box.contents():
+        if box.away or not content or content in box.contents():
             return False
         found = any(content in other.contents() for other in self.boxes)
         if found:
@@ -253,6 +274,11 @@ class Model:
         self._place_all(box)
         return True
 
+    def do_away(self, which: int, first: int, second: int) -> None:
+        """A folder is not there for a while: a medium, another machine's disk."""
+        box = self.boxes[which]
+        box.away = not box.away
+
     def do_restart(self, which: int, first: int, second: int) -> None:
         """A box ends and starts again."""
         self.boxes[which].restart()
@@ -264,7 +290,7 @@ class Model:
         """
         other = self.boxes[first % len(self.boxes)]
         box = self.boxes[which]
-        if first % 5 or other is box:
+        if first % 5 or other is box or box.away:
             return
         # What came out by surprise and was not placed anew has a name nowhere
         # but in this index; now it is in the version store only.
@@ -296,6 +322,8 @@ class Model:
 
         @raise Violated: it does not end, or not as promised.
         """
+        for box in self.boxes:
+            box.away = False
         for _ in range(rounds):
             if not self._round():
                 break
@@ -368,6 +396,8 @@ class Model:
             if len(known.heads) != 1:
                 raise Violated(f"{path!r} is not settled")
             folder = Path(path.rpartition(b"/")[0])
+            if known.heads[0].value.deleted and path not in self.user.removed:
+                raise Violated(f"nobody has deleted {path!r}")
             if known.heads[0].value.deleted or not folder:
                 continue
             above = box.tree.get(folder)

@@ -24,12 +24,16 @@ class Rules:
     """What a box does; a mutant replaces some of it."""
 
     local_change: Callable[..., Change] = history.local_change
+    numbering: Callable[[MemoryTree, Iterable[Path]], list[Path]] = reconcile.numbering
     look_before_placing: bool = True
+    look_at_what_came_out: bool = True
     announced_is_seen: bool = True
     placed_moves_on: bool = True
     reminds: bool = True
     brings_forward: bool = True
     forgets_unheard: bool = False
+    heeds_marker: bool = True
+    remembers_superseded: bool = True
 
 
 def is_directory(value: Value | None) -> bool:
@@ -54,6 +58,8 @@ class ModelBox:
     @ivar disk: what is in the folder.
     @ivar placed: the version that the folder holds, as the index has it.
     @ivar fetched: contents that lie in staging.
+    @ivar away: the folder is not there; what is seen in its place is empty, and
+        has no marker.
     @ivar store: contents that were replaced.
     @ivar numbers: path -> sequence number.
     @ivar heard: whose announcements were joined up to which number.
@@ -63,6 +69,7 @@ class ModelBox:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.disk: dict[Path, Value] = {}
+        self.away = False
         self.store: set[bytes] = set()
         self.surprises: set[bytes] = set()
         self.number = 0
@@ -88,11 +95,18 @@ class ModelBox:
 
     def differing(self) -> set[Path]:
         """Paths where the folder differs from what the index says it holds."""
+        if self.away and self.rules.heeds_marker:
+            return set()
+        seen = self.seen()
         return {
             path
-            for path in self.disk.keys() | self.placed.keys()
-            if self.disk.get(path, TOMBSTONE) != self.held(path)
+            for path in seen.keys() | self.placed.keys()
+            if seen.get(path, TOMBSTONE) != self.held(path)
         }
+
+    def seen(self) -> dict[Path, Value]:
+        """What is to be seen where the folder should be."""
+        return {} if self.away else self.disk
 
     def held(self, path: Path) -> Value:
         """What the index says that the folder holds."""
@@ -112,11 +126,13 @@ class ModelBox:
                 for path in found
                 if path in looked
                 or any(
-                    above(other, path) for other in looked if not is_directory(self.disk.get(other))
+                    above(other, path)
+                    for other in looked
+                    if not is_directory(self.seen().get(other))
                 )
             }
         for path in sorted(found):
-            value = self.disk.get(path, TOMBSTONE)
+            value = self.seen().get(path, TOMBSTONE)
             placed = self.placed[path][0] if path in self.placed else None
             version = self.change(path, placed, value, self.unseen.pop(path, None))
             if version is None:
@@ -145,7 +161,7 @@ class ModelBox:
 
     def changed(self, paths: set[Path]) -> None:
         """Number these anew; move C{placed} on where nothing is to be placed."""
-        for path in reconcile.numbering(self.tree, paths):
+        for path in self.rules.numbering(self.tree, paths):
             self.number += 1
             self.numbers[path] = self.number
             known = self.tree.get(path)
@@ -176,6 +192,8 @@ class ModelBox:
             entries.append((path, self.tree.get(path) or NOTHING))
             if self.rules.announced_is_seen:
                 self.unseen.pop(path, None)
+            if not self.rules.remembers_superseded:
+                self.tree.set(path, History((self.tree.get(path) or NOTHING).heads))
         return reached, entries
 
     def everything(self) -> Entries:
@@ -240,6 +258,8 @@ class ModelBox:
 
     def contents(self) -> set[bytes]:
         """All that this box could serve."""
+        if self.away:
+            return set()
         return {value.content for value in self.disk.values()} | self.store | self.fetched
 
     def place(self, path: Path, late: bool = False) -> bool:
@@ -249,6 +269,8 @@ class ModelBox:
         @param late: what the user did there meanwhile shows only in what comes
             out, as with RENAME_EXCHANGE.
         """
+        if self.away:
+            return False
         head = self.head(path)
         there, expected = self.disk.get(path, TOMBSTONE), self.held(path)
         if not self.may_place(path, head.value):
@@ -265,7 +287,7 @@ class ModelBox:
         else:
             self.disk[path] = head.value
         self.placed[path] = (head.id, head.value)
-        if surprise:
+        if surprise and self.rules.look_at_what_came_out:
             self.surprises.add(there.content)
             self.change(path, before, there, None)
             self.unseen.pop(path, None)

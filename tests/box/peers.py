@@ -216,6 +216,17 @@ class Peer:
                 found.append(file.read())
         return found
 
+    def stored(self) -> list[bytes]:
+        """The same, whether the index knows of them or not; in no order."""
+        store = self.path(b".flocknode/versions")
+        found = []
+        for name in os.listdir(store):
+            path = os.path.join(store, name)
+            if os.path.isfile(path) and not os.path.islink(path):
+                with open(path, "rb") as file:
+                    found.append(file.read())
+        return found
+
     # The engine
 
     def scan(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from tests.box.model import Model, Step, Violated
+from tests.box.model import BY_HAND, Model, Step, Violated
 from tests.box.modelbox import Rules
 
 WEIGHTS: Mapping[str, int] = {
@@ -17,6 +17,7 @@ WEIGHTS: Mapping[str, int] = {
     "delete": 8,
     "mkdir": 8,
     "rename": 6,
+    "recase": 2,
     "scan": 20,
     "announce": 12,
     "gossip": 8,
@@ -24,6 +25,7 @@ WEIGHTS: Mapping[str, int] = {
     "fetch": 6,
     "place": 16,
     "sync": 10,
+    "away": 2,
     "restart": 2,
     "lose": 3,
 }
@@ -74,10 +76,6 @@ def run(boxes: int, program: Sequence[Step], rules: Rules | None = None) -> Mode
     return model
 
 
-EDITS = frozenset({"write", "touch", "delete", "mkdir", "rename"})
-"""The steps that are the user's."""
-
-
 def run_one_writer(boxes: int, program: Sequence[Step], rules: Rules | None = None) -> Model:
     """
     Run a program in which all edits are made in the first folder, and see that
@@ -88,12 +86,14 @@ def run_one_writer(boxes: int, program: Sequence[Step], rules: Rules | None = No
     model = Model(boxes, rules, whole=True)
     writer = model.boxes[0]
     for name, which, first, second in program:
-        if name in EDITS:
+        if name in BY_HAND:
             model.do((name, 0, first, second))
         elif name == "lose":
             # To a reader, who then hears of it all from the writer.
             if which % boxes and not first % 5:
                 reader = model.boxes[which % boxes]
+                if reader.away:
+                    continue
                 reader.forget_all()
                 reader.scan()
                 reader.hear(writer.everything())
@@ -117,7 +117,7 @@ def run_in_turn(boxes: int, program: Sequence[Step], rules: Rules | None = None)
     turn = 0
     left = dict(model.boxes[turn].disk)
     for name, which, first, second in program:
-        if name in EDITS or name in {"scan", "restart"}:
+        if name in BY_HAND or name in {"scan", "restart"}:
             model.do((name, turn, first, second))
             left = dict(model.boxes[turn].disk)
         elif name == "sync":
@@ -126,4 +126,41 @@ def run_in_turn(boxes: int, program: Sequence[Step], rules: Rules | None = None)
     model.finish()
     if model.boxes[0].disk != left:
         raise Violated("an edit was undone")
+    return model
+
+
+def run_renames(boxes: int, program: Sequence[Step], rules: Rules | None = None) -> Model:
+    """
+    Run a program in which the first folder's user only renames, and all others
+    hear of it entry by entry, and see that what was there before is in every
+    folder at every moment.
+
+    @raise Violated: something is not.
+    """
+    model = Model(boxes, rules)
+    writer, *readers = model.boxes
+    for step in program:
+        if step[0] in {"write", "mkdir"}:
+            model.do((step[0], 0, *step[2:]))
+    model.finish()
+    there = {value.content for value in writer.disk.values()}
+    for name, _, first, second in program:
+        if name not in {"rename", "recase"}:
+            continue
+        before = dict(writer.disk)
+        model.do((name, 0, first, second))
+        if len(before) != len(writer.disk):
+            # Over another file.
+            there = {value.content for value in writer.disk.values()}
+            model.finish()
+            continue
+        writer.scan()
+        for reader in readers:
+            for entry in writer.everything():
+                reader.hear([entry])
+                for path in reader.needed():
+                    reader.place(path)
+                if not there <= {value.content for value in reader.disk.values()}:
+                    raise Violated("what was renamed was away for a moment")
+    model.finish()
     return model

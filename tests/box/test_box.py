@@ -13,16 +13,19 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import attrs
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from flocknode.box import box as module
+from flocknode.box import box as box_module
 from flocknode.box.box import Box, box_id
+from flocknode.box.index.database import Index
 from flocknode.box.index.draft import Draft
 from flocknode.box.index.ledger import Ledger
 from flocknode.box.index.rows import COST
+from flocknode.box.receive import deletions
 from flocknode.box.settings import BoxSettings
 from flocknode.box.survey.verify import Verification
 from flocknode.box.values import Hash, Holder, Need
@@ -160,7 +163,7 @@ class Faults(BoxTestCase):
     """The index fails for an instant."""
 
     async def test_a_change_that_it_had_no_room_for_is_taken_in_later(self) -> None:
-        self.patch(module, "AFTER_FAULT", 0.1)
+        self.patch(box_module, "AFTER_FAULT", 0.1)
         box = await self.made("one")
         commit = Ledger.commit
         failed: list[int] = []
@@ -506,6 +509,45 @@ class BoxTests(BoxTestCase):
         self.put(a, "file", b"x")
         await a.rescan()
         self.assertEqual(a.status.files, 1)
+
+    async def test_what_could_not_be_written_down_is_looked_at_again(self) -> None:
+        self.patch(box_module, "AFTER_FAULT", 0.05)
+        a = await self.made("a")
+        real, refused = Index.transaction, 0
+
+        def transaction(index: Index) -> Any:
+            nonlocal refused
+            refused += 1
+            if refused < 3:
+                raise sqlite3.OperationalError("database or disk is full")
+            return real(index)
+
+        self.patch(Index, "transaction", transaction)
+        self.put(a, "file", b"content")
+        await until(lambda: a.status.state == "error")
+        self.assertIn("disk is full", a.status.reason)
+        await until(lambda: a.status.files == 1)
+        await until(lambda: a.status.state == "in sync")
+
+    async def test_many_deletions_wait_to_be_confirmed(self) -> None:
+        self.patch(deletions, "GATHER", 0.05)
+        a = await self.made("a")
+        b = await self.made("b", attrs.evolve(QUICK, confirm_deletes=0.5))
+        for name in ("1", "2", "3"):
+            self.put(a, name, name.encode())
+        await until(lambda: a.status.files == 3)
+        await pass_on(a, b)
+        await until(lambda: b.status.files == 3)
+        for name in ("1", "2", "3"):
+            os.unlink(self.path(a, name))
+        await until(lambda: a.status.files == 0)
+        await pass_on(a, b)
+        await until(lambda: b.status.state == "waiting")
+        self.assertIn("deleted 3 of the 3 files", b.status.reason)
+        self.assertEqual(b.status.files, 3)
+        self.assertEqual(await b.confirm(), 3)
+        await until(lambda: b.status.files == 0)
+        self.assertEqual((b.status.state, b.status.reason), ("in sync", ""))
 
     async def test_what_cannot_be_read_is_said(self) -> None:
         a = await self.made("a")

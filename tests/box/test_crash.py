@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 
 from flocknode.box.values import Path
-from tests.box.peers import Killed, Peer, PeerCase, exchange
+from tests.box.everything import before, change
+from tests.box.peers import Killed, PeerCase, exchange
 
 
 class CrashTests(PeerCase):
@@ -17,43 +18,13 @@ class CrashTests(PeerCase):
     killed on the way, as often as there are steps.
     """
 
-    def before(self, a: Peer) -> None:
-        a.put("changed", b"old content", mtime=1)
-        a.put("deleted", b"deleted content", mtime=2)
-        a.put("renamed", b"renamed content", mtime=3)
-        a.put("retimed", b"retimed content", mtime=4)
-        a.put("gone/deep/file", b"deep content", mtime=5)
-        a.put("file to directory", b"was a file", mtime=6)
-        a.put("directory to file/x", b"was inside", mtime=7)
-        os.symlink("old", a.path("link"))
-
-    def change(self, a: Peer) -> None:
-        a.put("changed", b"new content", mtime=10)
-        os.unlink(a.path("deleted"))
-        os.rename(a.path("renamed"), a.path("renamed too"))
-        os.utime(a.path("retimed"), (9, 9))
-        os.chmod(a.path("retimed"), 0o600)
-        os.unlink(a.path("gone/deep/file"))
-        os.rmdir(a.path("gone/deep"))
-        os.rmdir(a.path("gone"))
-        os.unlink(a.path("file to directory"))
-        a.put("file to directory/inside", b"inside", mtime=11)
-        os.unlink(a.path("directory to file/x"))
-        os.rmdir(a.path("directory to file"))
-        a.put("directory to file", b"is a file", mtime=12)
-        os.unlink(a.path("link"))
-        os.symlink("new", a.path("link"))
-        a.put("large", bytes(300_000), mtime=13)
-        a.put("new/file", b"brand new", mtime=14)
-        os.chmod(a.path("new"), 0o700)
-
     def run_killed(self, at: int) -> bool:
         """@return: whether there was a step to be killed at."""
         a, b = self.peers(f"a{at}", f"b{at}")
-        self.before(a)
+        before(a)
         exchange(a, b)
         had = b.contents()
-        self.change(a)
+        change(a)
         steps = 0
 
         def kill(step: str, path: Path) -> None:
@@ -148,9 +119,9 @@ class CrashTests(PeerCase):
 
     def test_a_failing_disk_while_placing_loses_nothing(self) -> None:
         a, b = self.peers("a", "b")
-        self.before(a)
+        before(a)
         exchange(a, b)
-        self.change(a)
+        change(a)
 
         def fail(step: str, path: Path) -> None:
             if step == "acted":

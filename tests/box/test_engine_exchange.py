@@ -42,6 +42,19 @@ class ExchangeTests(PeerCase):
         self.assertEqual(b.kept(), [b"one"])
         self.assertLevel(a, b)
 
+    def test_a_sparse_file_stays_sparse(self) -> None:
+        a, b = self.peers("a", "b")
+        size = 8 << 20
+        with open(a.path("sparse"), "wb") as file:
+            file.truncate(size)
+            file.seek(size // 2)
+            file.write(b"data")
+        os.utime(a.path("sparse"), (5, 5))
+        exchange(a, b)
+        self.assertLevel(a, b)
+        self.assertLess(os.stat(b.path("sparse")).st_blocks * 512, size // 4)
+        self.assertEqual(os.stat(b.path("sparse")).st_size, size)
+
     def test_a_whole_tree_is_deleted(self) -> None:
         a, b = self.peers("a", "b")
         for number in range(20):

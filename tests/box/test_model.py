@@ -7,7 +7,7 @@ few boxes, and wrong rules that must not get away with them.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.merge import history, reconcile, settling
 from flocknode.box.merge.history import NOTHING, Change
+from flocknode.box.merge.reconcile import MemoryTree
 from flocknode.box.merge.settling import Sibling
 from flocknode.box.values import Head, History, Path, Value, VersionId
 from tests import strategies
@@ -28,6 +29,7 @@ from tests.box.programs import (
     run,
     run_in_turn,
     run_one_writer,
+    run_renames,
 )
 from tests.strategies import programs
 
@@ -60,6 +62,12 @@ class ModelTests(SynchronousTestCase):
     ) -> None:
         """The last one stays."""
         run_in_turn(boxes, program)
+
+    @modest
+    @given(st.integers(2, 3), programs())
+    def test_what_is_renamed_is_never_away(self, boxes: int, program: list[Step]) -> None:
+        """Not even between two entries of an announcement."""
+        run_renames(boxes, program)
 
     def test_many_programs_that_are_the_same_every_time(self) -> None:
         """Longer ones than above."""
@@ -187,7 +195,9 @@ class MutantTests(SynchronousTestCase):
 
     def test_who_has_forgotten_is_not_reminded(self) -> None:
         """An old version lives on with him alone."""
-        self.assertIn("differs", self.caught_forgetting(Rules(reminds=False)))
+        # It takes some ten thousand programs to find these.
+        seeds = (12_045, 14_997)
+        self.assertIn("differs", self.caught_forgetting(Rules(reminds=False), seeds))
 
     def test_a_page_ends_where_it_is_full(self) -> None:
         """A directory is implied that was taken back before it was announced."""
@@ -206,9 +216,9 @@ class MutantTests(SynchronousTestCase):
             model = run(2, program, Rules(brings_forward=brought))
             self.assertEqual(set(model.boxes[0].disk), left)
 
-    def caught_forgetting(self, rules: Rules) -> str:
+    def caught_forgetting(self, rules: Rules, seeds: Iterable[int] = range(300)) -> str:
         """As L{caught}, with boxes that forget."""
-        for seed in range(300):
+        for seed in seeds:
             try:
                 run(2 + seed % 3, forgetful_program(seed), rules)
             except Violated as violated:
@@ -287,3 +297,24 @@ class MutantTests(SynchronousTestCase):
     def test_what_the_folder_holds_does_not_move_on(self) -> None:
         """An edit has a parent that was superseded without any change."""
         self.assertIn("undone", self.caught(run_in_turn, Rules(placed_moves_on=False)))
+
+    def test_nobody_looks_at_what_came_out(self) -> None:
+        """What was saved in the last instant is in a version store, and in no folder."""
+        self.assertIn("is lost", self.caught(run, Rules(look_at_what_came_out=False)))
+
+    def test_the_marker_is_ignored(self) -> None:
+        """A folder that is not mounted counts as emptied."""
+        self.assertIn("nobody has deleted", self.caught(run, Rules(heeds_marker=False)))
+
+    def test_superseded_versions_are_forgotten_before_all_have_acknowledged_them(self) -> None:
+        """Whoever is told later brings them back."""
+        self.caught(run_one_writer, Rules(remembers_superseded=False))
+
+    def test_deletions_come_before_what_was_renamed(self) -> None:
+        """Whoever hears of half of it has no name left for the content."""
+
+        def wrong(tree: MemoryTree, paths: Iterable[Path]) -> list[Path]:
+            return reconcile.numbering(tree, paths)[::-1]
+
+        caught = self.caught(run_renames, Rules(numbering=wrong))
+        self.assertIn("away for a moment", caught)

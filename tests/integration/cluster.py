@@ -208,7 +208,7 @@ class Cluster:
         for node in nodes or range(self.count):
             try:
                 found.append(tree(self.box(node)))
-            except FileNotFoundError:  # it changed while we looked
+            except (FileNotFoundError, NotADirectoryError):  # it changed while we looked
                 found.append({b"?": (node,)})
         return found
 

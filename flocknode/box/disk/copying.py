@@ -24,9 +24,9 @@ _CANNOT = frozenset(
 
 def copy_content(source: int, target: int) -> int:
     """
-    Copy all of an open file to an empty open file.
+    Copy all of an open file to an empty open file.  Holes stay holes.
 
-    @return: the bytes copied.
+    @return: the bytes copied, holes counted.
     @raise OSError: C{ENOSPC}, C{EIO}, …
     """
     return max(copy_pieces(source, target), default=0)
@@ -40,8 +40,29 @@ def copy_pieces(source: int, target: int) -> Iterator[int]:
     """
     done = 0
     while True:
+        size = os.fstat(source).st_size
+        start = next_data(source, done)
+        if start >= size:
+            break
+        end = _next_hole(source, start)
+        for copied in _copy_range(source, target, start, end - start):
+            done = start + copied
+            yield done
+        if done < end:
+            # It became shorter meanwhile.
+            return
+    if size > done:
+        os.ftruncate(target, size)
+        yield size
+
+
+def _copy_range(source: int, target: int, start: int, length: int) -> Iterator[int]:
+    """@return: the bytes copied so far."""
+    done = 0
+    while done < length:
+        piece, offset = min(_PIECE, length - done), start + done
         try:
-            count = os.copy_file_range(source, target, _PIECE, done, done)
+            count = os.copy_file_range(source, target, piece, offset, offset)
         except OSError as error:
             if error.errno not in _CANNOT:
                 raise
@@ -51,9 +72,50 @@ def copy_pieces(source: int, target: int) -> Iterator[int]:
         done += count
         yield done
     # Some file systems copy nothing and call it the end: look for more.
-    while data := os.pread(source, _BUFFER, done):
-        done += write_all(target, data, done)
+    while done < length:
+        data = os.pread(source, min(_BUFFER, length - done), start + done)
+        if not data:
+            break
+        done += write_all(target, data, start + done)
         yield done
+
+
+def next_data(descriptor: int, offset: int) -> int:
+    """Where the next bytes that are no hole begin; far away if there are none."""
+    try:
+        return os.lseek(descriptor, offset, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return 1 << 63
+        return offset
+
+
+def _next_hole(descriptor: int, offset: int) -> int:
+    """Where the data that begins here ends."""
+    try:
+        return os.lseek(descriptor, offset, os.SEEK_HOLE)
+    except OSError:
+        return os.fstat(descriptor).st_size
+
+
+def is_zero(data: bytes) -> bool:
+    """Is it nothing but zeros?"""
+    return data.count(0, 0, 64) == min(64, len(data)) and data.count(0) == len(data)
+
+
+def write_sparse(descriptor: int, data: bytes, offset: int) -> None:
+    """
+    L{write_all}, but zeros become a hole, or stay one.
+
+    @raise OSError: likewise.
+    """
+    end = offset + len(data)
+    if is_zero(data):
+        if os.fstat(descriptor).st_size < end:
+            os.ftruncate(descriptor, end)
+        if next_data(descriptor, offset) >= end:
+            return
+    write_all(descriptor, data, offset)
 
 
 def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> int:

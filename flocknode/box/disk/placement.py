@@ -17,7 +17,7 @@ from flocknode.box.disk.versions import Kept
 from flocknode.box.values import Path, Value
 
 _REASONS = {
-    errno.ENOSPC: "The disk is full: make room on it.",
+    errno.ENOSPC: "There is not enough room on the disk: make room.",
     errno.EDQUOT: "The disk quota is used up: make room.",
     errno.EROFS: "The file system is mounted read-only: mount it writable.",
     errno.EACCES: "Permission denied: let this user write to the directory.",
@@ -26,7 +26,16 @@ _REASONS = {
     errno.EXDEV: "Another file system is mounted here: unmount it or make it its own box.",
     errno.ENAMETOOLONG: "The name is too long for this file system.",
     errno.EOPNOTSUPP: "This file system cannot hold it.",
+    errno.EIO: "The disk reports an error: check it and its cable.",
+    errno.EMFILE: "Too many files are open: raise the limit of open files (ulimit -n).",
+    errno.ENFILE: "Too many files are open on this machine: raise fs.file-max.",
 }
+
+
+def reason_for(error: OSError) -> str:
+    """What the system said, as a sentence."""
+    return _REASONS.get(error.errno or 0, f"{os.strerror(error.errno or 0)}.")
+
 
 @attrs.frozen
 class Placement:
@@ -142,9 +151,8 @@ class Failed:
 
     @classmethod
     def because(cls, path: Path, error: OSError) -> Failed:
-        """What the system said, as a sentence."""
-        number = error.errno or 0
-        return cls(path, _REASONS.get(number, f"{os.strerror(number)}."), number)
+        """What the system said."""
+        return cls(path, reason_for(error), error.errno or 0)
 
 
 Outcome: TypeAlias = Placed | Surprise | Occupied | Failed

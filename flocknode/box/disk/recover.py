@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 import attrs
 
-from flocknode.box.disk.folder import FileType, Folder, Stat
+from flocknode.box.disk import syscalls
+from flocknode.box.disk.folder import FileType, Folder, Stat, split
 from flocknode.box.disk.placement import Occupied, Outcome, Placed, Placement, Prepared, Surprise
 from flocknode.box.disk.staging import Staging
 from flocknode.box.disk.versions import VersionStore
-from flocknode.box.values import Kind
+from flocknode.box.values import Kind, Path
 
 _UNFINISHED = 0o700
 """The mode that a new directory has until its batch ends."""
@@ -42,6 +43,8 @@ def _recover_one(
     arrived = _arrived(folder, row, there)
     out = None if row.keep is None else versions.stat(row.keep)
     if row.keep is None or out is None:
+        if arrived and there is not None and placement.source is not None:
+            _leave_source(folder, versions, placement.source, there)
         there = folder.lstat(path)
         return Placed(path, there, recheck=_is_change(row)) if arrived else Occupied(path, there)
     if row.stat is not None and row.stat.alike(out):
@@ -67,6 +70,33 @@ def _recover_one(
     if expected is not None and _is_expected(folder, expected, out):
         return Placed(path, stat, kept)
     return Surprise(path, stat, kept)
+
+
+def _leave_source(folder: Folder, versions: VersionStore, source: Path, moved: Stat) -> None:
+    """
+    Where a rename is a link and a removal, the first may have been done and
+    not the second: what has both names shall have one.
+    """
+    left = folder.lstat(source)
+    if left is None or left.type is not FileType.FILE or left.inode != moved.inode:
+        return
+    parent, name = split(source)
+    directory = folder.open_directory(parent)
+    try:
+        keep = versions.new_name()
+        # By way of the store, since it may be something else by now.
+        os.rename(name, keep, src_dir_fd=directory, dst_dir_fd=versions.directory)
+        out = versions.stat(keep)
+        if out is not None and out.inode == moved.inode:
+            versions.remove(keep)
+        else:
+            syscalls.rename_to_new(versions.directory, keep, directory, name)
+        os.fsync(directory)
+    except PermissionError:
+        # Then it comes back as a file of its own, and nothing is lost.
+        return
+    finally:
+        os.close(directory)
 
 
 def _is_expected(folder: Folder, expected: Stat, out: Stat) -> bool:

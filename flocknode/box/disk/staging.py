@@ -9,13 +9,12 @@ Used by one thread at a time, but L{Staging.read}, which any thread may call.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 from collections import OrderedDict
 
-from flocknode.box.content import BlockList, block_length, verify
-from flocknode.box.disk.copying import write_all
+from flocknode.box.content import BlockList, block_hash, block_length, verify
+from flocknode.box.disk.copying import next_data, write_sparse
 from flocknode.box.disk.folder import Folder
 from flocknode.box.disk.marker import open_private
 from flocknode.box.values import Hash
@@ -64,7 +63,10 @@ class Staging:
         return b"tmp-" + os.urandom(8).hex().encode("ascii")
 
     def write_block(self, content: Hash, offset: int, data: bytes) -> None:
-        """Write verified bytes at their place; the file is made if missing."""
+        """
+        Write verified bytes at their place; the file is made if missing.  What
+        is zero takes no room.
+        """
         name = self.name(content)
         descriptor = self._files.get(name)
         if descriptor is None:
@@ -74,7 +76,7 @@ class Staging:
                 os.close(self._files.popitem(last=False)[1])
         else:
             self._files.move_to_end(name)
-        write_all(descriptor, data, offset)
+        write_sparse(descriptor, data, offset)
 
     def write_whole(self, content: Hash, data: bytes) -> None:
         """
@@ -85,7 +87,7 @@ class Staging:
         self.release(name)
         descriptor = self._create(name, os.O_TRUNC)
         try:
-            write_all(descriptor, data, 0)
+            write_sparse(descriptor, data, 0)
         finally:
             os.close(descriptor)
 
@@ -105,20 +107,27 @@ class Staging:
     def present(self, content: Hash, blocks: BlockList) -> frozenset[int]:
         """
         After a restart: which blocks (counted from 0) are there and right.
-        Holes are not read.
+        Holes are not read, but may be what a block of zeros became.
         """
         descriptor = self._open(self.name(content))
         if descriptor is None:
             return frozenset()
         found = set()
+        zeros: dict[int, Hash] = {}
+        # Length -> hash of so many.
         try:
             data_at = 0
+            size = os.fstat(descriptor).st_size
             for index, hash in enumerate(blocks.hashes):
                 offset = index * blocks.block_size
                 length = block_length(blocks.size, blocks.block_size, index)
                 if data_at < offset:
-                    data_at = _next_data(descriptor, offset)
+                    data_at = next_data(descriptor, offset)
                 if data_at >= offset + length:
+                    if length not in zeros:
+                        zeros[length] = block_hash(bytes(length))
+                    if zeros[length] == hash and offset + length <= size:
+                        found.add(index)
                     continue
                 if verify(hash, os.pread(descriptor, length, offset)):
                     found.add(index)
@@ -163,6 +172,14 @@ class Staging:
             if name.startswith(b"tmp-"):
                 os.unlink(name, dir_fd=self.directory)
 
+    def allocated(self, content: Hash) -> int:
+        """Bytes that its file takes on the disk so far."""
+        try:
+            found = os.stat(self.name(content), dir_fd=self.directory, follow_symlinks=False)
+        except OSError:
+            return 0
+        return found.st_blocks * 512
+
     def free(self) -> int:
         """Bytes that this user can still write to the file system."""
         result = os.fstatvfs(self.directory)
@@ -185,13 +202,3 @@ class Staging:
         except PermissionError:
             os.chmod(name, 0o600, dir_fd=self.directory)
             return os.open(name, os.O_RDONLY | _SAFE, dir_fd=self.directory)
-
-
-def _next_data(descriptor: int, offset: int) -> int:
-    """Where the next bytes that are no hole begin; far away if there are none."""
-    try:
-        return os.lseek(descriptor, offset, os.SEEK_DATA)
-    except OSError as error:
-        if error.errno == errno.ENXIO:
-            return 1 << 63
-        return offset

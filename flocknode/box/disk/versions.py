@@ -123,15 +123,19 @@ class VersionStore:
     def settle(self, name: bytes) -> Kept:
         """
         What was just renamed into the store is made its own: an inode with
-        another name left is replaced by a copy.
+        another name left is replaced by a copy.  If it cannot be copied (the
+        disk is full), it stays what it is: kept all the same.
 
-        @raise OSError: if it cannot be copied, or is not there.
+        @raise OSError: if it is not there.
         """
         stat = self.stat(name)
         if stat is None:
             raise FileNotFoundError(2, os.strerror(2), name)
         if stat.type is FileType.FILE and stat.links > 1:
-            stat = self._replace_by_copy(name)
+            try:
+                stat = self._replace_by_copy(name)
+            except OSError:
+                self.remove(name + _COPY)
         return Kept(name, stat)
 
     def changed(self, kept: Kept) -> bool:

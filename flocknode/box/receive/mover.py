@@ -22,6 +22,7 @@ from flocknode.box.disk.placement import (
     Placement,
     Prepared,
     Surprise,
+    reason_for,
 )
 from flocknode.box.disk.site import Site
 from flocknode.box.disk.versions import Kept
@@ -62,9 +63,12 @@ class Mover:
 
     @param changes: what came out by surprise is a local change.
     @param now: seconds; C{wall}: seconds since the epoch.
-    @param failed: told (path, one sentence) of what could not be placed.
+    @param failed: told (path, one sentence, L{Planner.fail}'s C{patient}) of what
+        could not be placed.
     @param cancelled: whether to stop hashing.
     @ivar kept: paths that something was kept of, since this was last emptied.
+    @ivar unfinished: of what was being placed, it is not known what became:
+        L{recover} must come before anything else, and may fail.
     """
 
     def __init__(
@@ -75,7 +79,7 @@ class Mover:
         *,
         now: Callable[[], float],
         wall: Callable[[], float],
-        failed: Callable[[Path, str], None],
+        failed: Callable[..., None],
         cancelled: Callable[[], bool],
     ) -> None:
         self._ledger = ledger
@@ -87,6 +91,7 @@ class Mover:
         self._cancelled = cancelled
         self.kept: set[Path] = set()
         self._rechecks: deque[_Recheck] = deque()
+        self.unfinished = True
 
     def watched(self) -> frozenset[bytes]:
         """Names in the version store that will be looked at once more."""
@@ -126,10 +131,14 @@ class Mover:
             outcomes = self._site.placer.place(placements, record)
         except OSError as error:
             # Some of it may be done: find out as after a crash.
-            for intent in recorded:
-                self._failed(intent.prepared.placement.path, _reason(error))
-            return self._recover(recorded, events)
-        return self._finish(list(zip(intents, outcomes, strict=True)), events)
+            self.unfinished = bool(recorded)
+            for path in heads:
+                self._failed(path, reason_for(error))
+            return [], set(heads)
+        self.unfinished = True
+        finished = self._finish(list(zip(intents, outcomes, strict=True)), events)
+        self.unfinished = False
+        return finished
 
     def _placement(self, row: Row, head: Head, task: Task) -> Placement:
         value = DIRECTORY if head.value == IMPLIED else head.value
@@ -159,24 +168,24 @@ class Mover:
     # After a crash
 
     def recover(self, events: Events) -> list[Change]:
-        """Before anything else: find out what became of what was being placed."""
+        """
+        Before anything else: find out what became of what was being placed.
+
+        @raise OSError: it cannot be found out now.
+        """
         intents = [unpack_intent(packed) for _, packed in self._ledger.index.placing()]
-        changes, _ = self._recover(intents, events)
+        changes: list[Change] = []
+        if intents:
+            outcomes = self._site.placer.recover([intent.prepared for intent in intents])
+            found = [
+                (intent, _as_recorded(intent.prepared, outcome))
+                for intent, outcome in zip(intents, outcomes, strict=True)
+            ]
+            changes, _ = self._finish(found, events)
         self._site.staging.sweep()
         self._site.versions.unlisted(self._ledger.index.contents.kept_names())
+        self.unfinished = False
         return changes
-
-    def _recover(
-        self, intents: Sequence[Intent], events: Events
-    ) -> tuple[list[Change], set[Path]]:
-        if not intents:
-            return [], set()
-        outcomes = self._site.placer.recover([intent.prepared for intent in intents])
-        found = [
-            (intent, _as_recorded(intent.prepared, outcome))
-            for intent, outcome in zip(intents, outcomes, strict=True)
-        ]
-        return self._finish(found, events)
 
     # What came of it
 
@@ -278,7 +287,8 @@ class Mover:
             if stat is not None and self._site.ignored(outcome.path, stat.type):
                 self._failed(path, "Something ignored is in its place: move that away.")
             return
-        self._failed(path, outcome.reason)
+        # Of a directory with something in it, only what is in it can tell more.
+        self._failed(path, outcome.reason, outcome.errno == errno.ENOTEMPTY)
         if outcome.errno == errno.ENOTEMPTY:
             events.rescan.add(path)
         elif outcome.errno in (errno.ENOENT, errno.ENOTDIR):
@@ -392,7 +402,3 @@ def _as_recorded(prepared: Prepared, outcome: Outcome) -> Outcome:
     if value.kind is Kind.DIRECTORY and other:
         return attrs.evolve(outcome, stat=None)
     return outcome
-
-
-def _reason(error: OSError) -> str:
-    return f"It cannot be put in place: {os.strerror(error.errno or 0)}."

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from flocknode.box.disk.folder import FileType
-from flocknode.box.disk.placement import Placed, Surprise
+from flocknode.box.disk.placement import Placed, Surprise, reason_for
 from flocknode.box.disk.site import Site
 from flocknode.box.events import Events
 from flocknode.box.index.draft import Change
@@ -17,11 +17,19 @@ from flocknode.box.index.ledger import Ledger
 from flocknode.box.index.rows import Row
 from flocknode.box.paths import split
 from flocknode.box.patterns import FILE_NAME
+from flocknode.box.receive.deletions import Deletions, is_deletion
 from flocknode.box.receive.leftout import LeftOut
 from flocknode.box.receive.mover import Mover
 from flocknode.box.receive.pruning import Pruner
 from flocknode.box.receive.seeker import Seeker
-from flocknode.box.receive.tasks import Step, Task, Tasks, action_for
+from flocknode.box.receive.tasks import (
+    FIRST_DELAY,
+    LONGEST_DELAY,
+    Step,
+    Task,
+    Tasks,
+    action_for,
+)
 from flocknode.box.receive.wants import Stage, Wants
 from flocknode.box.settings import BoxSettings
 from flocknode.box.survey.changes import LocalChanges
@@ -65,12 +73,15 @@ class Planner:
         self.left = LeftOut(site, ledger.index)
         self.wants = Wants()
         self.tasks = Tasks()
+        self._deletions = Deletions(ledger, self.tasks, settings.confirm_deletes)
         self._ledger = ledger
         self._settings = settings
         self._now = now
         self._wall = wall
         self._cancelled = cancelled
-        self._seeker = Seeker(ledger, self.wants, self.tasks, site, self.fail)
+        self._seeker = Seeker(
+            ledger, self.wants, self.tasks, site, failed=self.fail, mended=self._mended
+        )
         self._mover = Mover(
             ledger, changes, site, now=now, wall=wall, failed=self.fail, cancelled=cancelled
         )
@@ -87,14 +98,17 @@ class Planner:
         self._ready_since: float | None = None
         self._unsaved_since: float | None = None
         self._fruitless = False
+        self._postponed = False
+        self._recover_at = self._recover_delay = 0.0
 
     def start(self) -> None:
         """Find out what was being placed before, and what is to be placed."""
-        self._mover.recover(self.events)
+        self._recover()
         if self.site.following is not None:
             self.site.following.keep |= self._ledger.index.foreign_links()
         for row in self._ledger.index.pending():
             self._plan(row)
+        self._deletions.started()
 
     def close(self) -> None:
         """Give up all descriptors; nothing is needed any more."""
@@ -146,7 +160,10 @@ class Planner:
         if head is None or self.left.leaves(row):
             return
         action, content = action_for(row)
-        task = self.tasks.add(row.path, action, content)
+        deletes = is_deletion(action, row)
+        if deletes:
+            self._deletions.heard(row, self._now())
+        task = self.tasks.add(row.path, action, content, deletes)
         if content:
             holders = self._ledger.showing(row, head)
             self.wants.add(Hash(content), head.size, row.path, holders)
@@ -193,8 +210,11 @@ class Planner:
             self.events.sources[want.content] = want.holders
 
     def _retry(self, task: Task) -> None:
-        """What was held may go on."""
-        self.problems.pop(task.path, None)
+        """
+        What was held may go on.  Why it was held stays true until something
+        comes of that.
+        """
+        task.patient = False
         if task.content:
             self.tasks.wait(task)
             self._find(task)
@@ -203,21 +223,41 @@ class Planner:
 
     def looked_at(self, path: Path) -> None:
         """What is at this path is known again: what was held there may go on."""
-        self.problems.pop(path, None)
         for behind in self.left.behind_links(path):
             self._plan_below(behind)
         task = self.tasks.get(path)
+        if task is not None and task.patient:
+            return
+        self.problems.pop(path, None)
         if task is not None and task.step is Step.HELD:
             task.delay = 0.0
             self._retry(task)
 
-    def fail(self, path: Path, reason: str) -> None:
-        """For this reason (one sentence) nothing can be done at a path now."""
+    def fail(self, path: Path, reason: str, patient: bool = False) -> None:
+        """
+        For this reason (one sentence) nothing can be done at a path now.
+
+        @param patient: nor after somebody has looked there; only after a while.
+        """
         if len(self.problems) < PROBLEMS or path in self.problems:
             self.problems[path] = reason
         task = self.tasks.get(path)
         if task is not None and task.step is not Step.HELD:
             self.tasks.hold(task, self._now())
+            task.patient = patient
+
+    def _mended(self, path: Path) -> None:
+        """What could not be received can be now."""
+        self.problems.pop(path, None)
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many deletions wait until somebody says that they were meant."""
+        return self._deletions.waiting
+
+    def confirm(self) -> int:
+        """They were meant.  @return: how many go on."""
+        return self._deletions.confirm()
 
     def all_problems(self) -> dict[Path, str]:
         """What people should know: L{problems}, names, and patterns that do not count."""
@@ -239,6 +279,7 @@ class Planner:
 
     def step(self) -> None:
         """Do a piece of the work that is waiting."""
+        self._recover()
         if not self.surveyed:
             return
         seeker, mover = self._seeker, self._mover
@@ -260,6 +301,8 @@ class Planner:
 
     def delay(self) -> float | None:
         """Seconds until L{step} has something to do; L{None}: nothing is waiting."""
+        if self._mover.unfinished:
+            return max(0.0, self._recover_at - self._now())
         if not self.surveyed:
             return None
         if self._seeker.seeking or self.tasks.unpaired:
@@ -285,6 +328,9 @@ class Planner:
             return None
         if self._ready_since is None:
             self._ready_since = now
+        due = self._deletions.due(now)
+        if self.tasks.only_last and due != now:
+            return due
         full = self.tasks.ready >= self._settings.batch
         alone = not self.wants.needs and not self._seeker.seeking
         if (full or alone) and not self._fruitless:
@@ -309,14 +355,16 @@ class Planner:
     def _place_if_due(self) -> None:
         now = self._now()
         at = self._place_at(now)
-        if at is None or at > now:
+        if at is None or at > now or self._mover.unfinished:
             return
         self._ready_since = None
         # What is placed must be known by its blocks, too.
         self._seeker.save()
         parents: dict[bytes, bool] = {}
         batch, orphans = self.tasks.take(
-            self._settings.batch, self._seeker.seeking, lambda path: self._has_parent(path, parents)
+            self._settings.batch,
+            self._seeker.seeking or self._deletions.due(now) != now,
+            lambda path: self._has_parent(path, parents),
         )
         for task in orphans:
             self.tasks.hold(task, self._now(), longer=False)
@@ -324,17 +372,54 @@ class Planner:
             try:
                 changes, held_back = self._mover.place(batch, self.events)
             except Exception:
-                for task in batch:
-                    if task.step is Step.TAKEN:
-                        self.tasks.hold(task, self._now())
+                # The index failed: what is in it is not known to be so any more.
+                self._hold(task.path for task in batch)
                 raise
+            self._deletions.done(
+                sum(task.deletes and task.path not in held_back for task in batch)
+            )
             self.follow(changes)
-            for path in held_back:
-                held = self.tasks.get(path)
-                if held is not None and held.step is Step.TAKEN:
-                    self.tasks.hold(held, self._now())
+            self._hold(held_back)
+            self._recover()
         # What waits for something else must not be tried without a pause.
         self._fruitless = not batch and not orphans
+
+    def _hold(self, paths: Iterable[Path]) -> None:
+        """What was taken and is not placed is tried again later."""
+        for path in paths:
+            held = self.tasks.get(path)
+            if held is not None and held.step is Step.TAKEN:
+                self.tasks.hold(held, self._now())
+
+    # What was interrupted
+
+    def postpone(self) -> bool:
+        """
+        Whether what is seen in the folder must not be taken in now: of what
+        was being placed, it is not known what became.  It is looked at again.
+        """
+        self._recover()
+        self._postponed |= self._mover.unfinished
+        return self._mover.unfinished
+
+    def _recover(self) -> None:
+        """Find out what became of what was being placed, if that is not known."""
+        mover, now = self._mover, self._now()
+        if not mover.unfinished or now < self._recover_at:
+            return
+        self._recover_delay = min(max(2 * self._recover_delay, FIRST_DELAY), LONGEST_DELAY)
+        self._recover_at = now + self._recover_delay
+        try:
+            changes = mover.recover(self.events)
+        except OSError as error:
+            for path, _ in self._ledger.index.placing():
+                self.fail(path, reason_for(error))
+            return
+        self._recover_at = self._recover_delay = 0.0
+        if self._postponed:
+            self._postponed = False
+            self.events.rescan.add(Path(b""))
+        self.follow(changes)
 
     def _has_parent(self, path: Path, known: dict[bytes, bool]) -> bool:
         parent = path.rpartition(b"/")[0]
@@ -347,8 +432,13 @@ class Planner:
 
 
 def _same_task(old: Row, new: Row) -> bool:
-    """Does what is to be done stay the same, whoever shows what?"""
-    return old.head == new.head and old.placed == new.placed
+    """Does what is to be done stay the same, whoever shows what, whatever was read back?"""
+    return old.head == new.head and _held(old) == _held(new)
+
+
+def _held(row: Row) -> object:
+    placed = row.placed
+    return placed and (placed.id, placed.value, placed.disk and placed.disk.type)
 
 
 def _keep_link(keep: set[bytes], change: Change) -> None:

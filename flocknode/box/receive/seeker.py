@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from flocknode.box.content import BlockList, decode_list, verify
 from flocknode.box.disk.folder import FileType
+from flocknode.box.disk.placement import reason_for
 from flocknode.box.disk.site import Site
 from flocknode.box.events import Events
 from flocknode.box.index.ledger import Ledger
@@ -28,14 +29,13 @@ from flocknode.errors import ProtocolError
 ROOM = 1 << 20
 """Bytes: of content larger than this it is checked first that there is room."""
 
-_NO_ROOM = "There is not enough room on the disk for it: make room."
-
 
 class Seeker:
     """
     Looks for wanted content, while the folder is there.
 
     @param failed: told (path, one sentence) of what cannot be received now.
+    @param mended: told the path when some of it could be after all.
     """
 
     def __init__(
@@ -44,7 +44,9 @@ class Seeker:
         wants: Wants,
         tasks: Tasks,
         site: Site,
+        *,
         failed: Callable[[Path, str], None],
+        mended: Callable[[Path], None],
     ) -> None:
         self._ledger = ledger
         self._contents = ledger.index.contents
@@ -52,6 +54,7 @@ class Seeker:
         self._tasks = tasks
         self._site = site
         self._failed = failed
+        self._mended = mended
         self.finder = Finder(self._contents, site)
         self._queue: deque[Want] = deque()
         self._running: tuple[Want, Iterator[None]] | None = None
@@ -122,7 +125,9 @@ class Seeker:
             self._tell_sources(want, self._events)
             self._events.want(self._wants.need_list(want))
             return
-        if want.size > ROOM and self._site.staging.free() < want.size:
+        staging = self._site.staging
+        room = staging.free() + staging.allocated(want.content)
+        if want.size > ROOM and room < want.size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._staged.add(want.content)
         assembly = Assembly(
@@ -169,11 +174,9 @@ class Seeker:
 
     def _stall(self, want: Want, events: Events, error: OSError) -> None:
         events.unwant(self._wants.stop(want, Stage.STALLED))
-        reason = os.strerror(error.errno or 0)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = _NO_ROOM
+        want.stalled = True
         for path in want.paths:
-            self._failed(path, reason)
+            self._failed(path, reason_for(error))
 
     # What is here
 
@@ -249,6 +252,10 @@ class Seeker:
             except OSError as error:
                 self._stall(want, events, error)
                 continue
+            if want.stalled:
+                want.stalled = False
+                for path in want.paths:
+                    self._mended(path)
             events.want(self._wants.refill(want))
             if not want.missing and not want.later and want.stage is Stage.BLOCKS:
                 self._whole(want)
@@ -309,8 +316,13 @@ class Seeker:
         if self.seeking:
             return
         self.finder.close()
-        for content in self._leftover:
-            if self._wants.get(content) is None:
+        leftover, self._leftover = self._leftover, set()
+        for content in leftover:
+            if self._wants.get(content) is not None:
+                continue
+            try:
                 self._site.staging.discard(content)
                 self._staged.discard(content)
-        self._leftover.clear()
+            except OSError:
+                # In the way of nothing: it goes when it can.
+                self._leftover.add(content)

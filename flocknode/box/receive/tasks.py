@@ -53,6 +53,8 @@ class Task:
     @ivar source: a path with that content that is to be deleted: it is renamed.
     @ivar target: the reverse.
     @ivar delay: seconds that it was held the last time.
+    @ivar deletes: it removes a file or link (and not a directory).
+    @ivar patient: it is held until then, whatever is seen at its path.
     """
 
     path: Path
@@ -62,6 +64,8 @@ class Task:
     source: Path | None = None
     target: Path | None = None
     delay: float = 0.0
+    deletes: bool = False
+    patient: bool = False
 
 
 def action_for(row: Row) -> tuple[Action, bytes]:
@@ -108,7 +112,9 @@ class Tasks:
         self._held: list[tuple[float, int, Task]] = []
         self._count = 0
         # Makes heap items comparable.
-        self._files_ready = 0
+        self._files_ready = self._directories_ready = 0
+        self._deletions: int | None = 0
+        # Counted anew when somebody asks.
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -117,10 +123,25 @@ class Tasks:
         """The task of a path, or L{None}."""
         return self._tasks.get(path)
 
-    def add(self, path: Path, action: Action, content: bytes) -> Task:
+    @property
+    def deletions(self) -> int:
+        """Files and links that are to be removed, and not to be renamed."""
+        if self._deletions is None:
+            self._deletions = sum(
+                task.deletes and task.target is None for task in self._tasks.values()
+            )
+        return self._deletions
+
+    @property
+    def only_last(self) -> bool:
+        """Whether all that is L{ready} has to be done last: deletions."""
+        return self.ready > 0 and not self._files_ready and not self._directories_ready
+
+    def add(self, path: Path, action: Action, content: bytes, deletes: bool = False) -> Task:
         """A new task in place of any other for the path."""
         self.drop(path)
-        task = self._tasks[path] = Task(path, action, content)
+        self._deletions = None
+        task = self._tasks[path] = Task(path, action, content, deletes=deletes)
         if not content:
             self.set_ready(task)
         return task
@@ -129,6 +150,7 @@ class Tasks:
         """There is nothing to do at this path (any more)."""
         task = self._tasks.pop(path, None)
         if task is not None:
+            self._deletions = None
             self._leave(task, Step.TAKEN)
             self.unpair(task)
         return task
@@ -143,6 +165,7 @@ class Tasks:
             self._files_ready += 1
             self._files.append(task)
         else:
+            self._directories_ready += task.action is Action.DIRECTORY
             self._push(task)
 
     def _push(self, task: Task) -> None:
@@ -167,11 +190,13 @@ class Tasks:
 
     def pair(self, target: Task, source: Task) -> None:
         """C{source} is to be renamed to C{target}."""
+        self._deletions = None
         target.source, source.target = source.path, target.path
         self.set_ready(target)
 
     def unpair(self, task: Task) -> None:
         """It is not renamed after all."""
+        self._deletions = None
         source = None if task.source is None else self._tasks.get(task.source)
         target = None if task.target is None else self._tasks.get(task.target)
         task.source = task.target = None
@@ -200,13 +225,13 @@ class Tasks:
         return self._held[0][0] if self._held else None
 
     def take(
-        self, limit: int, seeking: bool, has_parent: Callable[[Path], bool]
+        self, limit: int, keeping: bool, has_parent: Callable[[Path], bool]
     ) -> tuple[list[Task], list[Task]]:
         """
         The next batch.
 
-        @param seeking: content is still being looked for in what is here, so
-            nothing must be deleted.
+        @param keeping: nothing must be deleted now: content is still being
+            looked for in what is here, or somebody has to be asked.
         @param has_parent: whether the folder has the directory of a path.
         @return: what can be placed together, and what has no directory to be
             placed in.
@@ -230,7 +255,7 @@ class Tasks:
             task = self._files.popleft()
             if self._is_current(task, Step.READY):
                 accept(task)
-        if seeking or self._files_ready:
+        if keeping or self._files_ready:
             return batch, orphans
         self._pop(self._heaps[Action.DELETE], limit, batch, accept)
         if not self._heaps[Action.DELETE]:
@@ -258,4 +283,5 @@ class Tasks:
             self.ready -= 1
             if task.action is Action.FILE:
                 self._files_ready -= 1
+            self._directories_ready -= task.action is Action.DIRECTORY
         task.step = step

@@ -47,6 +47,7 @@ class Want:
         for that path.
     @ivar blocks: its block list, if it has one and that is known.
     @ivar missing: block -> its positions, of those that are needed now.
+    @ivar stalled: the last that was tried could not be written.
     @ivar later: (block, positions) that become needed when there is room.
     """
 
@@ -57,6 +58,7 @@ class Want:
     blocks: BlockList | None = None
     missing: dict[Hash, list[int]] = attrs.field(factory=dict)
     later: deque[tuple[Hash, list[int]]] = attrs.field(factory=deque)
+    stalled: bool = False
 
     @property
     def single(self) -> bool:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 
+from flocknode.box.content import block_hash
 from flocknode.box.disk.directories import Directories
 from flocknode.box.disk.folder import FileType
 from flocknode.box.disk.placer import Occupied, Outcome, Placed, Placement, Prepared, Surprise
-from flocknode.box.values import Kind, Path
+from flocknode.box.values import Kind, Path, Value
 from tests.box.placing import PlacingCase, WithoutLinks, WithoutRenameat2
 
 STEPS = ("prepared", "recorded", "checked", "exchanged", "acted", "synced")
@@ -240,3 +241,41 @@ class RecoverSurpriseTests(RecoverCase):
 
 class RecoverSurpriseWithoutRenameat2Tests(WithoutRenameat2, RecoverSurpriseTests):
     """L{RecoverSurpriseTests} again; here a directory is gone for a moment."""
+
+
+class RecoverHalfARenameTests(RecoverCase, WithoutRenameat2):
+    """Where a rename is a link and a removal, and ends between the two."""
+
+    def halfway(self) -> list[Outcome]:
+        """What is found after that."""
+        old = self.existing(b"old", b"data")
+        value = Value(False, Kind.FILE, old.mode, old.mtime_ns, block_hash(b"data"))
+        placement = Placement(
+            Path(b"new"), value, 4, source=Path(b"old"), source_expected=old
+        )
+
+        def link() -> None:
+            os.link(self.at(b"old"), self.at(b"new"))
+            raise Crash
+
+        self.steps["checked"] = link
+        self.assertRaises(Crash, self.place, placement)
+        rows = self.recorded
+        self.start()
+        self.between()
+        return self.placer.recover(rows)
+
+    def between(self) -> None:
+        """Before the next start."""
+
+    def test_itIsFinished(self) -> None:
+        (outcome,) = self.halfway()
+        self.assertIsInstance(outcome, Placed)
+        self.assertEqual(self.read(b"new"), b"data")
+        self.assertFalse(os.path.exists(self.at(b"old")))
+        self.assertEqual(self.stored(), [])
+
+    def test_whatIsThereByNowStays(self) -> None:
+        self.between = lambda: self.save(b"old", b"other")  # type: ignore[method-assign]
+        self.halfway()
+        self.assertEqual((self.read(b"old"), self.read(b"new")), (b"other", b"data"))

@@ -5,13 +5,14 @@ Tests of L{flocknode.box.disk.versions}.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from flocknode.box.disk import versions
 from flocknode.box.disk.copying import copy_content
 from flocknode.box.disk.folder import FileType
 from flocknode.box.disk.versions import Kept, VersionStore
-from tests.box.folders import FolderCase
+from tests.box.folders import FolderCase, refuse
 
 
 class VersionStoreTests(FolderCase):
@@ -78,6 +79,14 @@ class VersionStoreTests(FolderCase):
         self.assertFalse(self.store.changed(kept))
         self.assertIsNone(self.store.renew(kept))
         self.assertEqual(self.store.names(), [])
+
+    def test_anInodeThatCannotBeCopiedIsKeptAllTheSame(self) -> None:
+        self.patch(versions, "copy_content", refuse(errno.ENOSPC))
+        self.write(b"file", b"data")
+        os.link(self.at(b"file"), self.at(b"other"))
+        kept = self.keep(b"file")
+        self.assertEqual(self.read(self.path(kept.name)), b"data")
+        self.assertEqual(os.listdir(self.at(self.path(b""))), [kept.name])
 
     def test_anInodeWithAnotherNameIsCopied(self) -> None:
         self.write(b"file", b"data")
