@@ -198,6 +198,7 @@ class BoxEngine:
         row = self.ledger.meet(holder, index_id)
         entries = [entry for entry in entries if _is_sound(entry)]
         draft = Draft(self.ledger.index)
+        draft.prepare(entry.path for entry in entries)
         join_delta(draft, ((entry.path, entry.history) for entry in entries))
         for entry in entries:
             _show(draft, row.key, entry)

@@ -58,6 +58,9 @@ _SAVE = (
     f"INSERT OR REPLACE INTO entry ({ROW}) VALUES"
     f" ({', '.join('?' * (ROW.count(',') + 1))})"
 )
+_AT_ONCE = 256
+# Names that are asked for in one statement; SQLite takes 999 everywhere.
+
 _HOLDER = "id, holder, index_id, number, acknowledged, level"
 
 
@@ -128,6 +131,20 @@ class Index:
             f"SELECT {ROW} FROM entry WHERE parent = ? AND name = ?", split(path)
         ).fetchone()
         return None if found is None else from_columns(found)
+
+    def known_rows(self, paths: Iterable[Path]) -> Iterator[Row]:
+        """L{row} of many paths at once: of those of which anything is known."""
+        names: dict[bytes, list[bytes]] = {}
+        for path in paths:
+            parent, name = split(path)
+            names.setdefault(parent, []).append(name)
+        for parent, wanted in names.items():
+            for start in range(0, len(wanted), _AT_ONCE):
+                some = wanted[start : start + _AT_ONCE]
+                places = ", ".join("?" * len(some))
+                yield from self._rows(
+                    f"WHERE parent = ? AND name IN ({places})", (parent, *some)
+                )
 
     def save(self, rows: Iterable[Row]) -> None:
         """Insert or replace."""

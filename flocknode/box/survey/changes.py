@@ -63,6 +63,8 @@ class LocalChanges:
         @raise Away: something seems deleted, but the folder is not the box's.
         """
         draft = Draft(self._ledger.index)
+        observations = tuple(observations)
+        draft.prepare(seen.path for seen in observations)
         again: set[Path] = set()
         unseen: dict[Path, Unseen | None] = {}
         lists: list[Hashed] = []
