@@ -36,7 +36,7 @@ def row_digest(row: Row) -> int:
 
 def is_conflict_name(path: bytes) -> bool:
     """Whether the last component is the name of a conflict sibling."""
-    return _CONFLICT.search(path.rpartition(b"/")[2]) is not None
+    return b".conflict-" in path and _CONFLICT.search(path.rpartition(b"/")[2]) is not None
 
 
 class Totals:

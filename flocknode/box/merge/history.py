@@ -180,7 +180,7 @@ def local_change(
         return Change(history, placed, None)
     if placed is None and history == NOTHING:
         # What follows would come to the same: most paths of a first scan.
-        first = version_id((), value)
+        first = VersionId(PARENTLESS + value_half(value))
         created = History((Head(first, 0, value, size),))
         return Change(created, first, Unseen(history, None, created))
     known = dict(_known(history))

@@ -120,7 +120,7 @@ class ContentTests(IndexCase):
         data = encode_list(131_072, size, hashes)
         name = content(data)
         with self.index.transaction():
-            self.index.contents.add_block_list(name, data, blocks_)
+            self.index.contents.add_block_lists([(name, data, blocks_)])
         self.assertEqual(self.index.contents.block_list(name), data)
         return name, blocks_
 
