@@ -250,7 +250,7 @@ class Seeker:
                 self._whole(want)
         return True
 
-    def _store(self, want: Want, positions: list[int], data: bytes) -> None:
+    def _store(self, want: Want, positions: Sequence[int], data: bytes) -> None:
         staging = self._site.staging
         self._staged.add(want.content)
         if want.blocks is None:

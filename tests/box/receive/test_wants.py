@@ -5,6 +5,8 @@ Tests for L{flocknode.box.receive.wants}.
 
 from __future__ import annotations
 
+import tracemalloc
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.content import BlockList, list_size
@@ -96,6 +98,16 @@ class WantsTests(SynchronousTestCase):
         self.wants.arrived(first[WINDOW // 2].hash)
         self.assertEqual(len(self.wants.refill(want)), 100)
         self.assertFalse(want.later)
+
+    def test_a_needed_small_file_takes_little_memory(self) -> None:
+        count = 2_000
+        holders = frozenset({Holder(b"x" * 16)})
+        tracemalloc.start(1)
+        self.addCleanup(tracemalloc.stop)
+        for number in range(count):
+            want = self.wants.add(name(number), 100, Path(b"path %d" % number), holders)
+            self.wants.need_blocks(want, [0])
+        self.assertLess(tracemalloc.get_traced_memory()[0] / count, 1_000)
 
     def test_the_holders_are_those_of_all_paths(self) -> None:
         want = self.add(1, 100, b"a", b"x" * 16)
