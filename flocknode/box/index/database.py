@@ -58,6 +58,10 @@ _SAVE = (
     f"INSERT OR REPLACE INTO entry ({ROW}) VALUES"
     f" ({', '.join('?' * (ROW.count(',') + 1))})"
 )
+_WAL_PAGES = 4000
+# 16 MB.  A first scan changes the same pages again and again, since contents
+# are in no order; with SQLite's 4 MB they are written to the file as often.
+
 _AT_ONCE = 256
 # Names that are asked for in one statement; SQLite takes 999 everywhere.
 
@@ -84,6 +88,7 @@ class Index:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA cache_size = -8192")
+            self._db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
             if reading:
                 self._db.execute("PRAGMA query_only = ON")
             else:

@@ -26,7 +26,7 @@ from flocknode.box.survey.observe import Observation, Sighting
 from flocknode.box.survey.spread import Spread, spare_threads
 from flocknode.box.values import Path
 
-SLICE = 512
+SLICE = 1024
 """Observations in a slice, at most."""
 
 SLICE_BYTES = 32 * 1024 * 1024
