@@ -20,6 +20,7 @@ from twisted.trial.unittest import TestCase
 from flocknode.box.box import Box, box_id
 from flocknode.box.index.rows import COST
 from flocknode.box.settings import BoxSettings
+from flocknode.box.survey import compare
 from flocknode.box.values import Hash, Holder, Need
 
 QUICK = BoxSettings(poll=0.05)
@@ -357,6 +358,7 @@ class BoxTests(BoxTestCase):
         self.assertEqual(a.status.files, 0)
 
     async def test_a_first_scan_can_be_stopped_in_the_middle_and_goes_on_later(self) -> None:
+        self.patch(compare, "SLICE", 20)
         root = os.path.join(self.base, "a")
         count = 3_000
         for number in range(count):
