@@ -49,7 +49,9 @@ class Want:
     @ivar paths: who wants it, and which others hold it whole as they show
         for that path.
     @ivar blocks: its block list, if it has one and that is known.
-    @ivar missing: block -> its positions, of those that are needed now.
+    @ivar asked: it is one block, and that is needed now.
+    @ivar missing: block -> its positions, of those that are needed now, if it
+        is several.
     @ivar later: (block, positions) that become needed when there is room, the
         next one last.
     """
@@ -59,6 +61,7 @@ class Want:
     paths: dict[Path, frozenset[Holder]] = attrs.field(factory=dict)
     stage: Stage = Stage.SEEK
     blocks: BlockList | None = None
+    asked: bool = False
     missing: dict[Hash, Sequence[int]] = attrs.field(factory=dict)
     later: list[tuple[Hash, Sequence[int]]] = attrs.field(factory=list)
 
@@ -127,7 +130,10 @@ class Wants:
         @param stage: which it is at from now on.
         @return: what is not needed any more.
         """
-        hashes = [*want.missing, want.content] if want.stage is Stage.LIST else [*want.missing]
+        hashes = [*want.missing]
+        if want.asked or want.stage is Stage.LIST:
+            hashes.append(want.content)
+        want.asked = False
         want.missing.clear()
         want.later.clear()
         want.stage = stage
@@ -144,7 +150,8 @@ class Wants:
         """These blocks of it are needed.  @return: what is needed newly."""
         want.stage = Stage.BLOCKS
         if want.blocks is None:
-            want.missing[want.content] = _FIRST
+            # No dictionary for each of a hundred thousand small files.
+            want.asked = True
             need = Need(want.content, want.size, want.content, want.size)
             return [need] if self._ask(need, want) else []
         missing: dict[Hash, list[int]] = {}
@@ -165,6 +172,9 @@ class Wants:
         found = []
         for want in _each(self._askers.pop(hash, None)):
             positions = want.missing.pop(hash, None)
+            if want.asked and hash == want.content:
+                want.asked = False
+                positions = _FIRST
             if positions is not None:
                 found.append((want, positions))
         return found
@@ -181,14 +191,14 @@ class Wants:
         return want if want is not None and want.stage is Stage.LIST else None
 
     def _fill(self, want: Want) -> list[Need]:
-        new = []
+        new: list[Need] = []
+        blocks = want.blocks
+        if blocks is None:
+            return new
         while want.later and len(want.missing) < WINDOW:
             hash, positions = want.later.pop()
             want.missing[hash] = positions
-            block_size = block_size_for(want.size) if want.blocks is None else (
-                want.blocks.block_size
-            )
-            size = block_length(want.size, block_size, positions[0])
+            size = block_length(want.size, blocks.block_size, positions[0])
             need = Need(hash, size, want.content, want.size)
             if self._ask(need, want):
                 new.append(need)
