@@ -210,6 +210,7 @@ class BoxEngine:
         row = self.ledger.meet(holder, index_id)
         entries = [entry for entry in entries if _is_sound(entry)]
         draft = Draft(self.ledger.index)
+        draft.prepare(entry.path for entry in entries)
         entries, also = self._forgetting.sift(draft, entries)
         changed = join_delta(draft, ((entry.path, entry.history) for entry in entries))
         for entry in entries:

@@ -27,6 +27,7 @@ from flocknode.box.index.ledger import Ledger
 from flocknode.box.index.rows import COST
 from flocknode.box.receive import deletions
 from flocknode.box.settings import BoxSettings
+from flocknode.box.survey import compare
 from flocknode.box.survey.verify import Verification
 from flocknode.box.values import Hash, Holder, Need
 from flocknode.errors import BoxError
@@ -497,6 +498,26 @@ class BoxTests(BoxTestCase):
         await a.stopService()
         self.assertLess(time.monotonic() - before, 1.0)
         self.assertEqual(a.status.files, 0)
+
+    async def test_a_first_scan_can_be_stopped_in_the_middle_and_goes_on_later(self) -> None:
+        self.patch(compare, "SLICE", 20)
+        root = os.path.join(self.base, "a")
+        count = 3_000
+        for number in range(count):
+            path = os.path.join(root, f"{number % 50}", f"{number}")
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(b"%d" % number)
+        first = await self.make("a")
+        await until(lambda: first.status.files)
+        self.assertGreater(first.status.scanned, 0)
+        before = time.monotonic()
+        await first.stopService()
+        self.assertLess(time.monotonic() - before, 2.0)
+        self.assertLess(first.status.files, count)
+        again = await self.make("a")
+        await until(lambda: again.status.state == "in sync")
+        self.assertEqual(again.status.files, count)
 
     async def test_stopping_twice_or_at_once_is_no_error(self) -> None:
         box = Box(reactor, "a", os.path.join(self.base, "a"), os.path.join(self.base, "state"))

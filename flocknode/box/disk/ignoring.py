@@ -75,7 +75,10 @@ class Ignored:
         """This directory is about to be listed: its rules must be those of now."""
         with self._lock:
             known = self._rules.get(path)
-        if known is None or known.ignored:
+        if known is None:
+            self._rules_of(path)
+            return
+        if known.ignored:
             return
         try:
             now = self._folder.stat_in(descriptor, FILE_NAME)

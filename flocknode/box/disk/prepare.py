@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
@@ -52,11 +53,14 @@ class Preparer:
     """
     Prepares the new files and links of batches.
 
-    @param executor: what syncs files.
+    @param executor: what syncs files, in so many C{threads}.
     """
 
-    def __init__(self, folder: Folder, staging: Staging, executor: Executor) -> None:
+    def __init__(
+        self, folder: Folder, staging: Staging, executor: Executor, threads: int
+    ) -> None:
         self._folder = folder
+        self._threads = threads
         self._staging = staging
         self._executor = executor
 
@@ -76,11 +80,25 @@ class Preparer:
                 # The staged file itself goes to the last that needs it.
                 done[index] = self._attempt(batch[index], index != indexes[-1])
 
-        if len(units) >= _WORTH_A_THREAD:
-            list(self._executor.map(prepare_unit, units.values()))
-        else:
-            for indexes in units.values():
+        left = deque(units.values())
+
+        def prepare_some() -> None:
+            while left:
+                try:
+                    indexes = left.popleft()
+                except IndexError:
+                    return
                 prepare_unit(indexes)
+
+        if len(units) >= _WORTH_A_THREAD:
+            # A thread takes one after another: to hand each over costs as much
+            # as to prepare it, but for the waiting.
+            shares = min(len(units), self._threads)
+            waiting = [self._executor.submit(prepare_some) for _ in range(shares)]
+            for share in waiting:
+                share.result()
+        else:
+            prepare_some()
         return done
 
     def drop(self, inode: Inode) -> None:

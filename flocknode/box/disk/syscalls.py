@@ -14,6 +14,7 @@ import errno
 import os
 import platform
 import sys
+from typing import Any
 
 NOREPLACE = 1
 """C{RENAME_NOREPLACE} of C{linux/fs.h}: C{EEXIST} if the target exists."""
@@ -67,6 +68,30 @@ def _library() -> ctypes.CDLL | None:
 
 
 _libc = _library()
+
+
+def _system_call() -> Any:
+    """C{syscall(2)} with the arguments of C{openat2}."""
+    if _libc is None:
+        return None
+    call = _libc["syscall"]
+    call.argtypes = (
+        ctypes.c_long,
+        ctypes.c_int,
+        ctypes.c_char_p,
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+    )
+    call.restype = ctypes.c_long
+    return call
+
+
+_openat2 = _system_call()
+
+_HOW_SIZE = ctypes.sizeof(_OpenHow)
+
+_hows: dict[int, _OpenHow] = {}
+# By flags, of which there are few: made once, only read after that.
 
 
 def _fail(number: int, name: bytes) -> OSError:
@@ -151,19 +176,16 @@ def open_beneath(root_fd: int, path: bytes, flags: int) -> int:
         the path leaves the directory or its mount, C{ENOSYS} or C{EPERM} if
         the system does not have the call or a sandbox forbids it.
     """
-    if _libc is None:
+    if _openat2 is None:
         raise _fail(errno.ENOSYS, path)
     if b"\0" in path:
         raise _fail(errno.EINVAL, path)
-    how = _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE)
+    how = _hows.get(flags)
+    if how is None:
+        how = _hows[flags] = _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE)
+    address = ctypes.addressof(how)
     for _ in range(_AGAIN):
-        descriptor: int = _libc.syscall(
-            ctypes.c_long(_OPENAT2),
-            ctypes.c_int(root_fd),
-            ctypes.c_char_p(path),
-            ctypes.byref(how),
-            ctypes.c_size_t(ctypes.sizeof(how)),
-        )
+        descriptor: int = _openat2(_OPENAT2, root_fd, path, address, _HOW_SIZE)
         if descriptor >= 0:
             return descriptor
         number = ctypes.get_errno()

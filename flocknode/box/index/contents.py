@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -89,21 +89,28 @@ class Contents:
         ).fetchone()
         return None if found is None else bytes(found[0])
 
-    def add_block_list(self, content: bytes, data: bytes, blocks: BlockList) -> None:
-        """Remember a verified block list; known already is fine."""
-        cursor = self._db.execute(
-            "INSERT OR IGNORE INTO blocklist (content, data) VALUES (?, ?)",
-            (content, data),
-        )
-        if cursor.rowcount:
-            key = cursor.lastrowid
-            self._db.executemany(
-                "INSERT OR IGNORE INTO block VALUES (?, ?, ?)",
-                (
-                    (int.from_bytes(hash[:8], "big", signed=True), key, position)
-                    for position, hash in enumerate(blocks.hashes)
-                ),
+    def add_block_lists(self, lists: Iterable[tuple[bytes, bytes, BlockList]]) -> None:
+        """
+        Remember verified block lists; known already is fine.
+
+        @param lists: (content, encoded, decoded).
+        """
+        blocks: list[tuple[int | None, Sequence[Hash]]] = []
+        for content, data, decoded in lists:
+            cursor = self._db.execute(
+                "INSERT OR IGNORE INTO blocklist (content, data) VALUES (?, ?)",
+                (content, data),
             )
+            if cursor.rowcount:
+                blocks.append((cursor.lastrowid, decoded.hashes))
+        self._db.executemany(
+            "INSERT OR IGNORE INTO block VALUES (?, ?, ?)",
+            (
+                (int.from_bytes(hash[:8], "big", signed=True), key, position)
+                for key, hashes in blocks
+                for position, hash in enumerate(hashes)
+            ),
+        )
 
     def find_block(self, hash: bytes) -> Iterator[FoundBlock]:
         """

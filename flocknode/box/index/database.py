@@ -61,6 +61,13 @@ _SAVE = (
     f"INSERT OR REPLACE INTO entry ({ROW}) VALUES"
     f" ({', '.join('?' * (ROW.count(',') + 1))})"
 )
+_WAL_PAGES = 4000
+# 16 MB.  A first scan changes the same pages again and again, since contents
+# are in no order; with SQLite's 4 MB they are written to the file as often.
+
+_AT_ONCE = 256
+# Names that are asked for in one statement; SQLite takes 999 everywhere.
+
 _HOLDER = "id, holder, index_id, number, acknowledged, level"
 
 
@@ -111,6 +118,7 @@ class Index:
         self._db.execute(f"PRAGMA journal_mode = {'TRUNCATE' if carried else 'WAL'}")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA cache_size = -8192")
+        self._db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
         if reading:
             self._db.execute("PRAGMA query_only = ON")
         else:
@@ -163,6 +171,20 @@ class Index:
             f"SELECT {ROW} FROM entry WHERE parent = ? AND name = ?", split(path)
         ).fetchone()
         return None if found is None else from_columns(found)
+
+    def known_rows(self, paths: Iterable[Path]) -> Iterator[Row]:
+        """L{row} of many paths at once: of those of which anything is known."""
+        names: dict[bytes, list[bytes]] = {}
+        for path in paths:
+            parent, name = split(path)
+            names.setdefault(parent, []).append(name)
+        for parent, wanted in names.items():
+            for start in range(0, len(wanted), _AT_ONCE):
+                some = wanted[start : start + _AT_ONCE]
+                places = ", ".join("?" * len(some))
+                yield from self._rows(
+                    f"WHERE parent = ? AND name IN ({places})", (parent, *some)
+                )
 
     def save(self, rows: Iterable[Row]) -> None:
         """Insert or replace."""

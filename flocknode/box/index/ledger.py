@@ -23,6 +23,9 @@ _HIGHEST = "highest"
 _INDEX_ID = "index"
 _FOLDER_ID = "folder"
 
+_GROUPS = 256
+# Groups of holders that are remembered.
+
 
 def _nothing() -> None:
     """What else is written with a commit by default."""
@@ -72,6 +75,8 @@ class Ledger:
         )
         self._holders: dict[Holder, HolderRow] = {}
         self._names: dict[int, Holder] = {}
+        self._groups: dict[frozenset[Holder], frozenset[Holder]] = {}
+        # Each group only once: a hundred thousand files are of very few.
         for row in self.index.holders():
             self._keep(row)
             self.totals.level[row.key] = row.level
@@ -212,11 +217,14 @@ class Ledger:
         """
         if not row.shown:
             return frozenset()
-        return frozenset(
+        showing = frozenset(
             self._names[key]
             for key, (version, complete) in shown(row.shown).items()
             if complete and version[8:] == head.id[8:] and key in self._names
         )
+        if len(self._groups) > _GROUPS:
+            self._groups.clear()
+        return self._groups.setdefault(showing, showing)
 
 
 def same_sums(index: Index, cancelled: Callable[[], bool]) -> bool:

@@ -144,7 +144,10 @@ def is_directory(value: Value) -> bool:
 
 def is_alive(history: History) -> bool:
     """Whether any head says that there is something."""
-    return any(not head.value.deleted for head in history.heads)
+    heads = history.heads
+    if len(heads) == 1:
+        return not heads[0].value.deleted
+    return any(not head.value.deleted for head in heads)
 
 
 def local_change(
@@ -175,6 +178,11 @@ def local_change(
         return Change(history, None, None)
     if placed is not None and placed[8:] == value_half(value):
         return Change(history, placed, None)
+    if placed is None and history == NOTHING:
+        # What follows would come to the same: most paths of a first scan.
+        first = VersionId(PARENTLESS + value_half(value))
+        created = History((Head(first, 0, value, size),))
+        return Change(created, first, Unseen(history, None, created))
     known = dict(_known(history))
     superseded: tuple[tuple[VersionId, int], ...] = ()
     if placed is not None:
@@ -219,6 +227,10 @@ def join(mine: History, theirs: History) -> History:
     """
     if mine == theirs:
         theirs = NOTHING
+    if theirs == NOTHING and _is_first(mine):
+        return mine
+    if mine == NOTHING and _is_first(theirs):
+        return theirs
     heads = {head.id: head for head in mine.heads}
     for head in theirs.heads:
         other = heads.get(head.id)
@@ -229,6 +241,11 @@ def join(mine: History, theirs: History) -> History:
     for id, depth in theirs.superseded:
         superseded[id] = max(depth, superseded.get(id, 0))
     return _history(heads, superseded)
+
+
+def _is_first(history: History) -> bool:
+    """A single version that superseded nothing, as most paths have: it is in normal form."""
+    return len(history.heads) == 1 and not history.superseded
 
 
 def _history(heads: Mapping[VersionId, Head], superseded: dict[VersionId, int]) -> History:

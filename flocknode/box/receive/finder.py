@@ -51,7 +51,7 @@ class Finder:
         @param not_staged: do not look into this content's staging file.
         @return: its bytes, hashed again; L{None}: it is not here (any more).
         """
-        data = self.read(hash, 0, None, hash)
+        data = self.read(hash, 0, None, hash, hash != not_staged)
         if data is not None:
             return data
         for found in self._contents.find_block(hash):

@@ -111,8 +111,11 @@ class Mover:
             to be tried again later.
         """
         intents: list[Intent] = []
+        rows = {
+            row.path: row for row in self._ledger.index.known_rows(task.path for task in batch)
+        }
         for task in batch:
-            row = self._ledger.index.row(task.path)
+            row = rows.get(task.path)
             if row is not None and row.head is not None:
                 placement = self._placement(row, row.head, task)
                 intents.append(Intent(row.head, Prepared(placement, None, None)))
@@ -192,7 +195,9 @@ class Mover:
     def _finish(
         self, found: Iterable[tuple[Intent, Outcome]], events: Events
     ) -> tuple[list[Change], set[Path]]:
+        found = list(found)
         draft = Draft(self._ledger.index)
+        draft.prepare(intent.prepared.placement.path for intent, _ in found)
         held_back: set[Path] = set()
         surprised: list[Path] = []
         surprises: list[tuple[Path, Held | None, Kept]] = []

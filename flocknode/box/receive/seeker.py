@@ -150,10 +150,11 @@ class Seeker:
 
     def _look_for_block(self, want: Want) -> None:
         staging = self._site.staging
-        if want.content in self._staged and staging.whole(want.content, want.size):
+        staged = want.content in self._staged
+        if staged and staging.whole(want.content, want.size):
             self._whole(want)
             return
-        data = self.finder.block(want.content)
+        data = self.finder.block(want.content, None if staged else want.content)
         if data is None:
             self._tell_sources(want, self._events)
             self._events.want(self._wants.need_blocks(want, [0]))
@@ -261,7 +262,7 @@ class Seeker:
                 self._whole(want)
         return True
 
-    def _store(self, want: Want, positions: list[int], data: bytes) -> None:
+    def _store(self, want: Want, positions: Sequence[int], data: bytes) -> None:
         staging = self._site.staging
         self._staged.add(want.content)
         if want.blocks is None:
@@ -298,8 +299,9 @@ class Seeker:
         if not self._lists:
             return
         with self._ledger.index.transaction():
-            for content, (data, blocks) in self._lists.items():
-                self._contents.add_block_list(content, data, blocks)
+            self._contents.add_block_lists(
+                (content, data, blocks) for content, (data, blocks) in self._lists.items()
+            )
         self._lists.clear()
 
     # What is not needed any more

@@ -10,8 +10,7 @@ here; then its block list is needed, if it has one; then its blocks.
 from __future__ import annotations
 
 import enum
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import attrs
 
@@ -26,6 +25,10 @@ from flocknode.box.values import Hash, Holder, Need, Path
 WINDOW = 4096
 """Blocks of one content that are needed at the same time, at most: what is
 known of a need takes some 500 bytes, and a large file has a million blocks."""
+
+
+_FIRST = (0,)
+# The positions of content that is one block.
 
 
 class Stage(enum.Enum):
@@ -46,9 +49,12 @@ class Want:
     @ivar paths: who wants it, and which others hold it whole as they show
         for that path.
     @ivar blocks: its block list, if it has one and that is known.
-    @ivar missing: block -> its positions, of those that are needed now.
+    @ivar asked: it is one block, and that is needed now.
+    @ivar missing: block -> its positions, of those that are needed now, if it
+        is several.
     @ivar stalled: the last that was tried could not be written.
-    @ivar later: (block, positions) that become needed when there is room.
+    @ivar later: (block, positions) that become needed when there is room, the
+        next one last.
     """
 
     content: Hash
@@ -56,8 +62,9 @@ class Want:
     paths: dict[Path, frozenset[Holder]] = attrs.field(factory=dict)
     stage: Stage = Stage.SEEK
     blocks: BlockList | None = None
-    missing: dict[Hash, list[int]] = attrs.field(factory=dict)
-    later: deque[tuple[Hash, list[int]]] = attrs.field(factory=deque)
+    asked: bool = False
+    missing: dict[Hash, Sequence[int]] = attrs.field(factory=dict)
+    later: list[tuple[Hash, Sequence[int]]] = attrs.field(factory=list)
     stalled: bool = False
 
     @property
@@ -68,6 +75,9 @@ class Want:
     @property
     def holders(self) -> frozenset[Holder]:
         """Who holds it whole."""
+        if len(self.paths) == 1:
+            # Most contents: no second set for each of a hundred thousand.
+            return next(iter(self.paths.values()))
         return frozenset().union(*self.paths.values())
 
 
@@ -81,7 +91,8 @@ class Wants:
     def __init__(self) -> None:
         self.needs: dict[Hash, Need] = {}
         self._wants: dict[Hash, Want] = {}
-        self._askers: dict[Hash, list[Want]] = {}
+        self._askers: dict[Hash, Want | list[Want]] = {}
+        # Mostly one, and a list takes as much memory as all the rest of it.
 
     def __len__(self) -> int:
         return len(self._wants)
@@ -121,7 +132,10 @@ class Wants:
         @param stage: which it is at from now on.
         @return: what is not needed any more.
         """
-        hashes = [*want.missing, want.content] if want.stage is Stage.LIST else [*want.missing]
+        hashes = [*want.missing]
+        if want.asked or want.stage is Stage.LIST:
+            hashes.append(want.content)
+        want.asked = False
         want.missing.clear()
         want.later.clear()
         want.stage = stage
@@ -137,14 +151,19 @@ class Wants:
     def need_blocks(self, want: Want, positions: Iterable[int]) -> list[Need]:
         """These blocks of it are needed.  @return: what is needed newly."""
         want.stage = Stage.BLOCKS
+        if want.blocks is None:
+            # No dictionary for each of a hundred thousand small files.
+            want.asked = True
+            need = Need(want.content, want.size, want.content, want.size)
+            return [need] if self._ask(need, want) else []
         missing: dict[Hash, list[int]] = {}
         for position in positions:
-            hash = want.content if want.blocks is None else want.blocks.hashes[position]
-            missing.setdefault(hash, []).append(position)
-        want.later = deque(missing.items())
+            missing.setdefault(want.blocks.hashes[position], []).append(position)
+        want.later = [*missing.items()]
+        want.later.reverse()
         return self._fill(want)
 
-    def arrived(self, hash: Hash) -> list[tuple[Want, list[int]]]:
+    def arrived(self, hash: Hash) -> list[tuple[Want, Sequence[int]]]:
         """
         A needed block is here.
 
@@ -153,8 +172,11 @@ class Wants:
         """
         self.needs.pop(hash, None)
         found = []
-        for want in self._askers.pop(hash, ()):
+        for want in _each(self._askers.pop(hash, None)):
             positions = want.missing.pop(hash, None)
+            if want.asked and hash == want.content:
+                want.asked = False
+                positions = _FIRST
             if positions is not None:
                 found.append((want, positions))
         return found
@@ -171,31 +193,37 @@ class Wants:
         return want if want is not None and want.stage is Stage.LIST else None
 
     def _fill(self, want: Want) -> list[Need]:
-        new = []
+        new: list[Need] = []
+        blocks = want.blocks
+        if blocks is None:
+            return new
         while want.later and len(want.missing) < WINDOW:
-            hash, positions = want.later.popleft()
+            hash, positions = want.later.pop()
             want.missing[hash] = positions
-            if want.blocks is None:
-                size = want.size
-            else:
-                size = block_length(want.size, want.blocks.block_size, positions[0])
+            size = block_length(want.size, blocks.block_size, positions[0])
             need = Need(hash, size, want.content, want.size)
             if self._ask(need, want):
                 new.append(need)
         return new
 
     def _ask(self, need: Need, want: Want) -> bool:
-        askers = self._askers.setdefault(need.hash, [])
-        askers.append(want)
+        askers = self._askers.get(need.hash)
+        self._askers[need.hash] = want if askers is None else [*_each(askers), want]
         if need.hash in self.needs:
             return False
         self.needs[need.hash] = need
         return True
 
     def _unask(self, hash: Hash, want: Want) -> bool:
-        askers = [asker for asker in self._askers.get(hash, ()) if asker is not want]
+        askers = [asker for asker in _each(self._askers.get(hash)) if asker is not want]
         if askers:
             self._askers[hash] = askers
             return False
         self._askers.pop(hash, None)
         return self.needs.pop(hash, None) is not None
+
+
+def _each(askers: Want | list[Want] | None) -> Sequence[Want]:
+    if isinstance(askers, list):
+        return askers
+    return () if askers is None else (askers,)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from flocknode.box.content import decode_list, encode_list
+from flocknode.box.content import BlockList, encode_list
 from flocknode.box.disk.folder import FileType
 from flocknode.box.disk.site import Site
 from flocknode.box.index.draft import Change, Draft
@@ -63,6 +63,8 @@ class LocalChanges:
         @raise Away: something seems deleted, but the folder is not the box's.
         """
         draft = Draft(self._ledger.index)
+        observations = tuple(observations)
+        draft.prepare(seen.path for seen in observations)
         again: set[Path] = set()
         unseen: dict[Path, Unseen | None] = {}
         lists: list[Hashed] = []
@@ -128,12 +130,15 @@ class LocalChanges:
 
     def add_lists(self, found: Iterable[Hashed]) -> None:
         """Remember which blocks this content has; within a transaction."""
-        for hashed in found:
-            if len(hashed.blocks) > 1:
-                data = encode_list(hashed.block_size, hashed.size, hashed.blocks)
-                self._ledger.index.contents.add_block_list(
-                    hashed.content, data, decode_list(data)
-                )
+        self._ledger.index.contents.add_block_lists(
+            (
+                hashed.content,
+                encode_list(hashed.block_size, hashed.size, hashed.blocks),
+                BlockList(hashed.block_size, hashed.size, hashed.blocks),
+            )
+            for hashed in found
+            if len(hashed.blocks) > 1
+        )
 
     def _remember(self, changed: dict[Path, Unseen | None]) -> None:
         for path, unseen in changed.items():

@@ -12,7 +12,9 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from flocknode.box.content import LARGEST_CONTENT
+import attrs
+
+from flocknode.box.content import LARGEST_CONTENT, SMALLEST_BLOCK
 from flocknode.box.disk.folder import FileType, Stat
 from flocknode.box.disk.site import Site
 from flocknode.box.index.columns import Disk, disk_tuple
@@ -21,9 +23,10 @@ from flocknode.box.index.rows import joined, parents
 from flocknode.box.survey.hashing import Changed, Hashed, Scanner
 from flocknode.box.survey.observe import Observation, Sighting
 from flocknode.box.survey.shown import ANOTHER, Shown
+from flocknode.box.survey.spread import Spread, spare_threads
 from flocknode.box.values import Path
 
-SLICE = 256
+SLICE = 1024
 """Observations in a slice, at most."""
 
 SLICE_BYTES = 32 * 1024 * 1024
@@ -42,8 +45,23 @@ ROTTEN = (
 LOOKED = 20_000
 """Paths compared for a slice at most: how often progress is told."""
 
+BUNCH = 2 * 1024 * 1024
+"""Bytes of files that one thread hashes in one go: enough to be worth it."""
+
+ALONE = 64 * 1024 * 1024
+"""Bytes of a file that several threads hash."""
+
 _DIRECTORY = int(FileType.DIRECTORY)
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
+
+
+@attrs.frozen
+class _Found:
+    """A path to be observed; C{known} is what the index says of it."""
+
+    path: Path
+    stat: Stat
+    known: Disk | None
 
 
 class Survey:
@@ -54,6 +72,7 @@ class Survey:
     @param entering: see L{Scanner}.
     @param cancelled: asked often; when true, nothing more is reported.
     @param now: nanoseconds since the epoch.
+    @param threads: that hash beside the one that surveys.
     """
 
     def __init__(
@@ -62,7 +81,9 @@ class Survey:
         index: Index,
         entering: Callable[[Path, int], None] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        *,
         now: Callable[[], int] = time.time_ns,
+        threads: int | None = None,
     ) -> None:
         self._site = site
         self._index = index
@@ -73,10 +94,15 @@ class Survey:
         self._names = site.capabilities.names
         self._shown = Shown(site.view, index, self._names)
         self._scanner = Scanner(site.view, self._ignored, self._enter, self._shown.known_as)
+        self._spread = Spread(spare_threads() if threads is None else threads)
         self._step = site.capabilities.clock_step_ns
         self._gone: list[Path] = []
         self._afresh = False
         self._clear()
+
+    def close(self) -> None:
+        """End its threads.  Idempotent."""
+        self._spread.close()
 
     def _enter(self, path: Path, descriptor: int) -> None:
         self._ignored.entering(path, descriptor)
@@ -141,36 +167,39 @@ class Survey:
                 if self._can_go(path, known):
                     self._gone.append(path)
             else:
-                self._observations.append(Observation(path, None))
+                self._found.append(Observation(path, None))
         elif self._ignored(path, stat.type):
             return
         elif self._afresh or known is None or not _same(stat, known):
-            self._observe(path, stat, known)
+            self._find(path, stat, known)
             if stat.type is FileType.DIRECTORY and known is None:
                 yield from self._walk(path)
         else:
             # Nothing new, but somebody asked: what waits for it can go on.
-            self._observations.append(Observation(path, stat))
+            self._found.append(Observation(path, stat))
 
     def _walk(self, below: Path) -> Iterator[Sighting]:
-        for listing in self._scanner.walk(below):
+        known: dict[bytes, Disk] = {}
+
+        def disks(path: Path) -> dict[bytes, Disk]:
+            nonlocal known
+            known = self._index.disks(path)
+            return known
+
+        for listing in self._scanner.walk(below, disks):
             if self._cancelled():
                 return
             if listing.problem is not None:
                 self._problems.append((listing.path, listing.problem))
                 continue
-            known = self._index.disks(listing.path)
-            self._looked += len(listing.entries)
+            self._looked += listing.looked
             for name, stat in listing.entries:
-                disk = known.pop(name, None)
-                if disk is not None and _same(stat, disk):
-                    continue
                 if self._cancelled():
                     return
-                self._observe(joined(listing.path, name), stat, disk)
+                self._find(joined(listing.path, name), stat, known.pop(name, None))
                 if self._is_full():
                     yield self._take()
-            shown = self._shown.same(known, [name for name, _ in listing.entries])
+            shown = self._shown.same(known, listing.names)
             for name, disk in known.items():
                 path = joined(listing.path, name)
                 if name in shown:
@@ -180,7 +209,7 @@ class Survey:
             if self._is_full():
                 yield self._take()
 
-    def _observe(self, path: Path, stat: Stat, known: Disk | None) -> None:
+    def _find(self, path: Path, stat: Stat, known: Disk | None) -> None:
         if stat.type is FileType.OTHER:
             self._problems.append(
                 (path, "It is neither a file, a directory nor a symbolic link: left out.")
@@ -189,33 +218,87 @@ class Survey:
         if stat.type is FileType.FILE and stat.size > LARGEST_CONTENT:
             self._problems.append((path, "It is larger than 1 TiB: left out."))
             return
-        hashed = None
-        if stat.type is not FileType.DIRECTORY:
-            try:
-                if stat.type is FileType.FILE:
-                    hashed = self._scanner.hash_file(path, stat, cancelled=self._cancelled)
-                else:
-                    hashed = self._scanner.hash_link(path)
-            except Changed:
-                self._again.add(path)
-                return
-            except OSError as error:
-                if error.errno in _GONE:
-                    self._again.add(path)
-                else:
-                    self._problem(path, error)
-                return
-            stat = hashed.stat
+        self._found.append(_Found(path, stat, known))
+        if stat.type is FileType.FILE:
             self._bytes += stat.size
-            if self._is_rotten(path, hashed, known):
-                self._problems.append((path, ROTTEN))
-                return
-            if max(stat.mtime_ns, stat.ctime_ns) > self._now() - self._step:
-                self._doubtful.add(path)
-        self._observations.append(Observation(path, stat, hashed))
-        if known is not None and known[0] == _DIRECTORY and stat.type is not FileType.DIRECTORY:
-            # Together, or what seems alive below would bring it back.
-            self._gone_below(path)
+
+    # What was found is hashed before it is told
+
+    def _observe_all(self) -> list[Observation]:
+        found = self._found
+        observations: list[Observation] = []
+        hashed = self._hash_all([each for each in found if isinstance(each, _Found)])
+        for each in found:
+            if isinstance(each, Observation):
+                observations.append(each)
+                continue
+            path, stat, known = each.path, each.stat, each.known
+            result = hashed.get(path)
+            if isinstance(result, Exception):
+                self._not_hashed(path, result)
+                continue
+            if result is not None:
+                stat = result.stat
+                if self._is_rotten(path, result, known):
+                    self._problems.append((path, ROTTEN))
+                    continue
+                if max(stat.mtime_ns, stat.ctime_ns) > self._now() - self._step:
+                    self._doubtful.add(path)
+            observations.append(Observation(path, stat, result))
+            if known is not None and known[0] == _DIRECTORY and result is not None:
+                # Together, or what seems alive below would bring it back.
+                observations += self._gone_below(path)
+        return observations
+
+    def _not_hashed(self, path: Path, error: Exception) -> None:
+        if isinstance(error, OSError) and error.errno not in _GONE:
+            self._problem(path, error)
+        else:
+            self._again.add(path)
+
+    def _hash_all(self, found: Iterable[_Found]) -> dict[Path, Hashed | Exception]:
+        """
+        Small files here, larger ones in bunches in several threads, very
+        large ones one after the other, each in several threads.
+        """
+        done: dict[Path, Hashed | Exception] = {}
+        bunches: list[list[_Found]] = [[]]
+        alone: list[_Found] = []
+        size = 0
+        for each in found:
+            stat = each.stat
+            if stat.type is FileType.DIRECTORY:
+                continue
+            if stat.size <= SMALLEST_BLOCK or stat.type is not FileType.FILE:
+                done[each.path] = self._hash(each)
+            elif stat.size >= ALONE:
+                alone.append(each)
+            else:
+                if size + stat.size > BUNCH and bunches[-1]:
+                    bunches.append([])
+                    size = 0
+                bunches[-1].append(each)
+                size += stat.size
+
+        def hash_bunch(bunch: list[_Found]) -> list[Hashed | Exception]:
+            return [self._hash(each) for each in bunch]
+
+        for bunch, results in zip(bunches, self._spread.map(hash_bunch, bunches), strict=True):
+            done.update((each.path, hashed) for each, hashed in zip(bunch, results, strict=True))
+        for each in alone:
+            done[each.path] = self._hash(each, self._spread)
+        return done
+
+    def _hash(self, found: _Found, spread: Spread | None = None) -> Hashed | Exception:
+        """In any thread."""
+        try:
+            if found.stat.type is not FileType.FILE:
+                return self._scanner.hash_link(found.path)
+            return self._scanner.hash_file(
+                found.path, found.stat, cancelled=self._cancelled, spread=spread
+            )
+        except (Changed, OSError) as error:
+            return error
 
     def _can_go(self, path: Path, known: Disk) -> bool:
         """
@@ -240,8 +323,8 @@ class Survey:
             row.placed.value.content != hashed.content
         )
 
-    def _gone_below(self, path: Path) -> None:
-        self._observations.extend(
+    def _gone_below(self, path: Path) -> Iterator[Observation]:
+        return (
             Observation(row.path, None)
             for row in self._index.below(path)
             if row.placed is not None
@@ -252,8 +335,8 @@ class Survey:
     def _finish(self) -> Iterator[Sighting]:
         """What was there before, then what is not any more."""
         for path in self._gone:
-            self._observations.append(Observation(path, None))
-            self._gone_below(path)
+            self._found.append(Observation(path, None))
+            self._found += self._gone_below(path)
         self._gone.clear()
         if not self._cancelled():
             yield self._take()
@@ -263,14 +346,15 @@ class Survey:
 
     def _is_full(self) -> bool:
         return (
-            len(self._observations) >= SLICE
+            len(self._found) >= SLICE
             or self._bytes >= SLICE_BYTES
             or self._looked >= LOOKED
         )
 
     def _take(self) -> Sighting:
+        observations = tuple(self._observe_all())
         seen = Sighting(
-            tuple(self._observations),
+            observations,
             frozenset(self._again),
             frozenset(self._doubtful),
             tuple(self._problems),
@@ -280,7 +364,7 @@ class Survey:
         return seen
 
     def _clear(self) -> None:
-        self._observations: list[Observation] = []
+        self._found: list[_Found | Observation] = []
         self._again: set[Path] = set()
         self._doubtful: set[Path] = set()
         self._problems: list[tuple[Path, str]] = []

@@ -8,17 +8,35 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+import stat as modes
+import sys
+from collections.abc import Callable, Collection, Iterator, MutableMapping
 
 import attrs
 
-from flocknode.box.content import block_hash, block_length, block_size_for, content_hash
-from flocknode.box.disk.folder import FileType, Folder, Stat, is_reserved
+from flocknode.box.content import block_hash, block_size_for, content_hash
+from flocknode.box.disk.folder import TYPES, FileType, Folder, Stat, is_reserved
+from flocknode.box.index.columns import Disk, disk_tuple, signed
 from flocknode.box.paths import LONGEST_PATH
+from flocknode.box.survey.spread import Spread
 from flocknode.box.values import Hash, Path
 from flocknode.errors import BoxError
 
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
+
+_ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+# What os.fsencode does, without its checks.
+
+_FORMAT = 0o170000
+# C{S_IFMT}.
+
+_NUMBERS = {format: int(type) for format, type in TYPES.items()}
+
+_DIRECTORY = int(FileType.DIRECTORY)
+_FILE = int(FileType.FILE)
+
+PIECE = 8 * 1024 * 1024
+"""Bytes that are hashed in one go of files that several threads hash."""
 
 
 class Changed(BoxError):
@@ -33,7 +51,10 @@ class Listing:
     @ivar path: of the directory; b"" is the box's root.
     @ivar entries: (name, stat) of what is in it and not ignored, by name.
         C{FileType.OTHER} is neither published nor read as deleted, and
-        neither is anything below it.
+        neither is anything below it.  Without what is as it is known to be.
+    @ivar directories: (the names of) those to go into, by name.
+    @ivar names: of everything that the directory shows, in no order.
+    @ivar looked: how many names were looked at.
     @ivar problem: one sentence (without names) if the directory or something
         in it could not be read.  Then C{entries} is empty and I{nothing is
         known}: what the index has below this path is not deleted.
@@ -42,6 +63,9 @@ class Listing:
     path: Path
     entries: tuple[tuple[bytes, Stat], ...]
     problem: str | None = None
+    directories: tuple[bytes, ...] = ()
+    names: tuple[bytes, ...] = ()
+    looked: int = 0
 
 
 @attrs.frozen
@@ -61,6 +85,15 @@ class Hashed:
     block_size: int
     blocks: tuple[Hash, ...]
     stat: Stat
+
+
+Known = MutableMapping[bytes, Disk]
+"""What the index says is in a directory, by name."""
+
+
+def nothing_known(path: Path) -> Known:
+    """The default of L{Scanner.walk}: everything is listed."""
+    return {}
 
 
 def known_by_itself(parent: Path, shown: Collection[bytes]) -> dict[bytes, bytes]:
@@ -98,7 +131,9 @@ class Scanner:
         self._ignored = ignored
         self._entering = entering
 
-    def walk(self, below: bytes = b"") -> Iterator[Listing]:
+    def walk(
+        self, below: bytes = b"", known: Callable[[Path], Known] = nothing_known
+    ) -> Iterator[Listing]:
         """
         List C{below} and all directories in it, parents first, one for each
         step of the iterator: pause or stop between any two.
@@ -107,25 +142,26 @@ class Scanner:
         parent changed meanwhile: look there again).  A name that was renamed
         while its directory was read may be missing: confirm with
         L{Folder.lstat} before taking an absence for a deletion.
+
+        @param known: asked for each directory, see L{list}.
         """
         waiting = [below]
         while waiting:
             path = waiting.pop()
-            listing = self.list(path)
+            listing = self.list(path, known(Path(path)))
             if listing is None:
                 continue
             prefix = path + b"/" if path else b""
-            waiting.extend(
-                prefix + name
-                for name, stat in reversed(listing.entries)
-                if stat.type is FileType.DIRECTORY
-            )
+            waiting.extend(prefix + name for name in reversed(listing.directories))
             yield listing
 
-    def list(self, path: bytes) -> Listing | None:
+    def list(self, path: bytes, known: Known | None = None) -> Listing | None:
         """
         One directory; None if it is not there (or is no directory).  If it is
         the root that is gone, that is a problem and not an absence.
+
+        @param known: what is as this says is not listed, and is removed from
+            it.  (A directory is if it has the same mode.)
         """
         try:
             directory = self._folder.open_directory(path)
@@ -136,19 +172,21 @@ class Scanner:
         try:
             if self._entering is not None:
                 self._entering(Path(path), directory)
-            return Listing(Path(path), tuple(self._entries(path, directory)))
+            return self._listing(path, directory, known or {})
         except OSError as error:
             return _unreadable(path, error)
         finally:
             os.close(directory)
 
-    def _entries(self, path: bytes, directory: int) -> Sequence[tuple[bytes, Stat]]:
+    def _listing(self, path: bytes, directory: int, known: Known) -> Listing:
         prefix = path + b"/" if path else b""
-        stat_of, ignored = self._folder.stat_of, self._ignored
+        stat_of, seen, ignored = self._folder.stat_of, self._folder.seen, self._ignored
         found: list[tuple[bytes, Stat]] = []
+        directories: list[bytes] = []
+        names: list[bytes] = []
         with os.scandir(directory) as entries:
             # scandir of a descriptor gives names as str.
-            shown = {os.fsencode(entry.name): entry for entry in entries}
+            shown = {entry.name.encode(*_ENCODING): entry for entry in entries}
         known_as = self._known_as(Path(path), shown.keys())
         for shown_name, entry in shown.items():
             name = known_as.get(shown_name, shown_name)
@@ -157,14 +195,32 @@ class Scanner:
             if len(prefix) + len(name) > LONGEST_PATH:
                 continue
             try:
-                listed = stat_of(entry.stat(follow_symlinks=False))
+                result = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            stat = self._folder.seen(prefix + name, listed)
-            if stat is not None and not ignored(Path(prefix + name), stat.type):
-                found.append((name, stat))
+            names.append(name)
+            disk = known.get(name)
+            if disk is not None and disk[0] == _FILE and disk == _disk_of(result):
+                # Most of what is looked at: nothing is made of it.
+                del known[name]
+                continue
+            stat = seen(prefix + name, stat_of(result))
+            if stat is None or ignored(Path(prefix + name), stat.type):
+                continue
+            if stat.type is FileType.DIRECTORY:
+                directories.append(name)
+                if disk is not None and (disk[0], disk[4]) == (_DIRECTORY, stat.mode):
+                    del known[name]
+                    continue
+            elif disk is not None and disk == disk_tuple(stat):
+                del known[name]
+                continue
+            found.append((name, stat))
         found.sort(key=lambda each: each[0])
-        return found
+        directories.sort()
+        return Listing(
+            Path(path), tuple(found), None, tuple(directories), tuple(names), len(names)
+        )
 
     def hash_file(
         self,
@@ -172,15 +228,18 @@ class Scanner:
         stat: Stat | None = None,
         block_size: int | None = None,
         cancelled: Callable[[], bool] | None = None,
+        spread: Spread | None = None,
     ) -> Hashed:
         """
         L{hash_open} of the regular file at this path.
 
         @raise OSError: if it cannot be opened or is not there.
         """
-        descriptor = self._folder.open(path)
+        descriptor, found = self._folder.open_file(path)
         try:
-            return hash_open(self._folder, descriptor, stat, block_size, cancelled)
+            return hash_open(
+                self._folder, descriptor, stat, block_size, cancelled, found=found, spread=spread
+            )
         finally:
             os.close(descriptor)
 
@@ -205,6 +264,9 @@ def hash_open(
     stat: Stat | None = None,
     block_size: int | None = None,
     cancelled: Callable[[], bool] | None = None,
+    *,
+    found: os.stat_result | None = None,
+    spread: Spread | None = None,
 ) -> Hashed:
     """
     Read an open regular file (of the folder or of its version store) once, in
@@ -212,31 +274,95 @@ def hash_open(
 
     @param stat: what it should be, as far as is known.
     @param block_size: bytes; by default what its size asks for.
-    @param cancelled: asked before each block.
+    @param cancelled: asked before each block of a file that has several, in
+        any thread.
+    @param found: what C{fstat} has just said of it.
+    @param spread: who shares the work of a large file.
     @raise Changed: if it is not C{stat} (any more), if it is another after
         reading than before, or if reading was cancelled.
     @raise OSError: if it cannot be read.
     """
-    before = folder.fstat(descriptor)
-    if stat is not None and stat != before:
+    before = os.fstat(descriptor) if found is None else found
+    if stat is None:
+        stat = folder.stat_of(before)
+    elif not _is(folder, stat, before):
         raise Changed("A file changed before it was read.")
-    size = before.size
+    size = stat.size
     block_size = block_size_for(size) if block_size is None else block_size
+    if size <= block_size:
+        # Most files: as little as can be done.
+        blocks = _hash_small(descriptor, size, cancelled)
+    else:
+        piece = PIECE // block_size * block_size or block_size
+
+        def hash_piece(start: int) -> list[Hash]:
+            return _hash_blocks(descriptor, start, min(start + piece, size), block_size, cancelled)
+
+        starts = range(0, size, piece)
+        pieces = map(hash_piece, starts) if spread is None else spread.map(hash_piece, starts)
+        blocks = [hash for each in pieces for hash in each]
+    if not _is(folder, stat, os.fstat(descriptor)):
+        raise Changed("A file changed while it was read.")
+    return Hashed(content_hash(size, block_size, blocks), size, block_size, tuple(blocks), stat)
+
+
+def _is(folder: Folder, stat: Stat, result: os.stat_result) -> bool:
+    """Is that what the system says of a file now?"""
+    same = (
+        stat.mtime_ns == result.st_mtime_ns
+        and stat.ctime_ns == result.st_ctime_ns
+        and stat.size == result.st_size
+        and stat.inode == result.st_ino
+        and stat.mode == result.st_mode & 0o777
+        and stat.type is FileType.FILE
+        and modes.S_ISREG(result.st_mode)
+    )
+    # Not all that the system says counts in each folder.
+    return same or (stat.type is FileType.FILE and stat == folder.stat_of(result))
+
+
+def _disk_of(result: os.stat_result) -> Disk:
+    """What the index would say of this, but for directories."""
+    mode = result.st_mode
+    return (
+        _NUMBERS.get(mode & _FORMAT, -1),
+        result.st_size,
+        result.st_mtime_ns,
+        result.st_ctime_ns,
+        mode & 0o777,
+        signed(result.st_ino),
+    )
+
+
+def _hash_small(
+    descriptor: int, size: int, cancelled: Callable[[], bool] | None
+) -> list[Hash]:
+    if not size:
+        return []
+    data = os.pread(descriptor, size, 0)
+    if len(data) == size:
+        return [block_hash(data)]
+    return _hash_blocks(descriptor, 0, size, size, cancelled)
+
+
+def _hash_blocks(
+    descriptor: int,
+    start: int,
+    end: int,
+    block_size: int,
+    cancelled: Callable[[], bool] | None,
+) -> list[Hash]:
     # One buffer for all blocks: neither copied nor allocated again.
-    buffer = memoryview(bytearray(min(size, block_size)))
+    buffer = memoryview(bytearray(min(end - start, block_size)))
     blocks = []
-    for offset in range(0, size, block_size):
+    for offset in range(start, end, block_size):
         if cancelled is not None and cancelled():
             raise Changed("Reading a file was cancelled.")
-        block = buffer[: block_length(size, block_size, offset // block_size)]
+        block = buffer[: min(block_size, end - offset)]
         if not _read_block(descriptor, block, offset):
             raise Changed("A file became shorter while it was read.")
         blocks.append(block_hash(block))
-    if folder.fstat(descriptor) != before:
-        raise Changed("A file changed while it was read.")
-    return Hashed(
-        content_hash(size, block_size, blocks), size, block_size, tuple(blocks), before
-    )
+    return blocks
 
 
 def _read_block(descriptor: int, block: memoryview, offset: int) -> bool:

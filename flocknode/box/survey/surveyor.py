@@ -216,8 +216,8 @@ class Surveyor:
         def cancelled() -> bool:
             return ending.is_set() or self._lane.cancelled()
 
+        survey = Survey(site, index, self.entering, cancelled)
         try:
-            survey = Survey(site, index, self.entering, cancelled)
             for slices in (
                 *(survey.scan(path) for path in sorted(below)),
                 survey.look(look),
@@ -233,6 +233,7 @@ class Surveyor:
             while waiting:
                 self._wait(waiting.pop(0))
         finally:
+            survey.close()
             index.close()
 
     def _wait(self, taken: Event) -> None:

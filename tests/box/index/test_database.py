@@ -48,6 +48,15 @@ class EntryTests(IndexCase):
         self.assertIsNone(self.index.row(b"a"))
         self.assertIsNone(self.index.disk(b"b"))
 
+    def test_many_rows_can_be_read_at_once(self) -> None:
+        saved = [holding(path, b"x") for path in (b"a", b"b", b"d/a", b"d/c")]
+        many = [holding(b"m/%d" % number, b"x") for number in range(600)]
+        self.save(*saved, *many)
+        wanted = [Path(b"a"), Path(b"c"), Path(b"d/c"), Path(b"e/a")]
+        found = {row.path: row for row in self.index.known_rows(wanted)}
+        self.assertEqual(found, {b"a": saved[0], b"d/c": saved[3]})
+        self.assertEqual(len(list(self.index.known_rows(row.path for row in many))), 600)
+
     def test_saving_again_replaces(self) -> None:
         self.save(holding(b"a/b", b"x", 1))
         self.save(holding(b"a/b", b"y", 2))
@@ -120,7 +129,7 @@ class ContentTests(IndexCase):
         data = encode_list(131_072, size, hashes)
         name = content(data)
         with self.index.transaction():
-            self.index.contents.add_block_list(name, data, blocks_)
+            self.index.contents.add_block_lists([(name, data, blocks_)])
         self.assertEqual(self.index.contents.block_list(name), data)
         return name, blocks_
 

@@ -43,6 +43,17 @@ class DraftTests(IndexCase):
         self.write(draft)
         self.assertEqual(self.index.row(b"a"), row)
 
+    def test_what_was_read_before_is_as_if_it_were_read_now(self) -> None:
+        self.put(holding(b"a", b"x"))
+        draft = Draft(self.index)
+        changed = holding(b"b", b"y")
+        draft.put(changed)
+        draft.prepare(map(Path, (b"a", b"b", b"c")))
+        self.assertEqual(draft.row(Path(b"a")), self.index.row(b"a"))
+        self.assertEqual(draft.row(Path(b"b")), changed)
+        self.assertEqual(draft.row(Path(b"c")), Row(Path(b"c")))
+        self.assertEqual([change.path for change in self.write(draft)], [b"b"])
+
     def test_nothing_is_known_of_an_unknown_path(self) -> None:
         draft = Draft(self.index)
         self.assertEqual(draft.row(Path(b"a")), Row(Path(b"a")))

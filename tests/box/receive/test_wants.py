@@ -5,6 +5,8 @@ Tests for L{flocknode.box.receive.wants}.
 
 from __future__ import annotations
 
+import tracemalloc
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.content import BlockList, list_size
@@ -37,6 +39,15 @@ class WantsTests(SynchronousTestCase):
         needs = self.wants.need_blocks(want, [0])
         self.assertEqual(needs, [Need(name(1), 100, name(1), 100)])
         self.assertEqual(list(self.wants.needs.values()), needs)
+        self.assertEqual(self.wants.arrived(name(1)), [(want, (0,))])
+        self.assertEqual(self.wants.arrived(name(1)), [])
+
+    def test_one_block_that_is_given_up_is_not_needed(self) -> None:
+        want = self.add(1, 100)
+        self.wants.need_blocks(want, [0])
+        self.assertEqual(self.wants.stop(want, Stage.STALLED), [name(1)])
+        self.assertEqual(self.wants.needs, {})
+        self.assertEqual(self.wants.stop(want, Stage.SEEK), [])
 
     def test_of_a_large_content_the_list_is_needed_first(self) -> None:
         want = self.add(1, 10 * BLOCK)
@@ -50,6 +61,12 @@ class WantsTests(SynchronousTestCase):
         want = self.large(1, 10, 11, size=BLOCK + 5)
         needs = self.wants.need_blocks(want, [0, 1])
         self.assertEqual([need.size for need in needs], [BLOCK, 5])
+
+    def test_the_blocks_are_as_long_as_the_list_says(self) -> None:
+        want = self.large(1, 10, 11, size=3 * BLOCK)
+        want.blocks = BlockList(2 * BLOCK, 3 * BLOCK, (name(10), name(11)))
+        needs = self.wants.need_blocks(want, [0, 1])
+        self.assertEqual([need.size for need in needs], [2 * BLOCK, BLOCK])
 
     def test_a_block_that_occurs_twice_is_needed_once(self) -> None:
         want = self.large(1, 10, 11, 10)
@@ -96,6 +113,16 @@ class WantsTests(SynchronousTestCase):
         self.wants.arrived(first[WINDOW // 2].hash)
         self.assertEqual(len(self.wants.refill(want)), 100)
         self.assertFalse(want.later)
+
+    def test_a_needed_small_file_takes_little_memory(self) -> None:
+        count = 2_000
+        holders = frozenset({Holder(b"x" * 16)})
+        tracemalloc.start(1)
+        self.addCleanup(tracemalloc.stop)
+        for number in range(count):
+            want = self.wants.add(name(number), 100, Path(b"path %d" % number), holders)
+            self.wants.need_blocks(want, [0])
+        self.assertLess(tracemalloc.get_traced_memory()[0] / count, 1_000)
 
     def test_the_holders_are_those_of_all_paths(self) -> None:
         want = self.add(1, 100, b"a", b"x" * 16)

@@ -9,8 +9,10 @@ import os
 import time
 from collections.abc import Iterable
 
+from flocknode.box.content import block_hash
 from flocknode.box.disk.folder import FileType, Folder
 from flocknode.box.index.database import Index
+from flocknode.box.survey import compare
 from flocknode.box.survey.compare import SLICE, Survey
 from flocknode.box.survey.observe import Observation, Sighting
 from flocknode.box.values import Path
@@ -154,6 +156,40 @@ class SurveyTests(PeerCase):
 
         survey = Survey(self.box.site, self.reading, cancelled=cancelled)
         self.assertEqual(list(survey.scan()), [])
+
+    def test_files_of_all_sizes_are_told_in_order_with_their_content(self) -> None:
+        self.patch(compare, "BUNCH", 300_000)
+        self.patch(compare, "ALONE", 400_000)
+        sizes = [0, 1, 500_000, 200_000, 131_072, 131_073, 250_000, 150_000, 3]
+        data = [os.urandom(size) for size in sizes]
+        for number, each in enumerate(data):
+            self.box.put(f"d{number}/file", each)
+        survey = Survey(self.box.site, self.reading, now=lambda: self.now, threads=2)
+        self.addCleanup(survey.close)
+        (sighting,) = survey.scan()
+        found = [seen for seen in sighting.observations if seen.hashed is not None]
+        self.assertEqual([seen.path for seen in found], [b"d%d/file" % n for n in range(9)])
+        for seen, each in zip(found, data, strict=True):
+            assert seen.hashed is not None
+            pieces = [each[at : at + 131_072] for at in range(0, len(each), 131_072)]
+            self.assertEqual(seen.hashed.blocks, tuple(map(block_hash, pieces)))
+
+    def test_what_cannot_be_read_in_another_thread_is_a_problem_of_its_own(self) -> None:
+        for name in "abc":
+            self.box.put(name, os.urandom(200_000))
+        survey = Survey(self.box.site, self.reading, now=lambda: self.now, threads=2)
+        self.addCleanup(survey.close)
+        real = survey._scanner.hash_file
+
+        def refuse(path: bytes, *args: object, **named: object) -> object:
+            if path == b"b":
+                raise OSError(5, "Input/output error")
+            return real(path, *args, **named)  # type: ignore[arg-type]
+
+        self.patch(survey._scanner, "hash_file", refuse)
+        (sighting,) = survey.scan()
+        self.assertEqual([path for path, _ in sighting.problems], [b"b"])
+        self.assertEqual([seen.path for seen in sighting.observations], [b"a", b"c"])
 
     def test_a_file_that_changes_while_it_is_read_is_looked_at_again(self) -> None:
         self.box.put("file", b"x")

@@ -10,8 +10,10 @@ import shutil
 
 from flocknode.box.content import block_hash, content_hash
 from flocknode.box.disk.folder import FileType
+from flocknode.box.index.columns import Disk, disk_tuple
 from flocknode.box.survey import hashing
 from flocknode.box.survey.hashing import Changed, Listing, Scanner
+from flocknode.box.survey.spread import Spread
 from flocknode.box.values import Path
 from tests.box.folders import FolderCase
 
@@ -132,6 +134,48 @@ class WalkTests(FolderCase):
         self.assertIn((b"skip", FileType.DIRECTORY), asked)
         self.assertIn((b"keep/x.tmp", FileType.FILE), asked)
 
+    def known(self, path: Path) -> dict[bytes, Disk]:
+        """As if the index knew all that is there."""
+        listing = self.scanner.list(path)
+        assert listing is not None
+        return {name: disk_tuple(stat) for name, stat in listing.entries}
+
+    def test_whatIsAsItIsKnownToBeIsNotListedButEntered(self) -> None:
+        self.write(b"d/e/x")
+        self.write(b"y")
+        os.symlink(b"y", self.at(b"link"))
+        listings = list(self.scanner.walk(known=self.known))
+        self.assertEqual([each.path for each in listings], [b"", b"d", b"d/e"])
+        self.assertEqual([each.entries for each in listings], [(), (), ()])
+        self.assertEqual([each.looked for each in listings], [3, 1, 1])
+
+    def test_whatDiffersInAnyWayIsListed(self) -> None:
+        for path in (b"file", b"same"):
+            self.write(path, b"data")
+        os.mkdir(self.at(b"d"), 0o700)
+        known = self.known(Path(b""))
+        for position in range(6):
+            changed = [*known[b"file"]]
+            changed[position] += 1
+            type, size, mtime, ctime, mode, inode = changed
+            seen = {**known, b"file": (type, size, mtime, ctime, mode, inode)}
+            listing = self.scanner.list(b"", seen)
+            assert listing is not None
+            self.assertEqual(names(listing), [b"file"])
+            # What is left of it is what is listed, or gone.
+            self.assertEqual(set(seen), {b"file"})
+        os.chmod(self.at(b"d"), 0o750)
+        listing = self.scanner.list(b"", known)
+        assert listing is not None
+        self.assertEqual((names(listing), listing.directories), ([b"d"], (b"d",)))
+
+    def test_whatIsKnownAndGoneIsLeft(self) -> None:
+        self.write(b"file")
+        known = self.known(Path(b""))
+        known[b"gone"] = known[b"file"]
+        self.scanner.list(b"", known)
+        self.assertEqual(set(known), {b"gone"})
+
     def test_eachDirectoryIsEnteredBeforeItIsListed(self) -> None:
         self.write(b"d/x")
 
@@ -196,6 +240,21 @@ class HashFileTests(FolderCase):
     def test_theBlockSizeCanBeGiven(self) -> None:
         self.write(b"file", b"x" * 300 * KIB)
         self.assertEqual(len(self.scanner.hash_file(b"file", block_size=256 * KIB).blocks), 2)
+
+    def test_severalThreadsFindTheSame(self) -> None:
+        self.patch(hashing, "PIECE", 256 * KIB)
+        self.write(b"file", os.urandom(5 * 256 * KIB + 7))
+        spread = Spread(2)
+        self.addCleanup(spread.close)
+        shared = self.scanner.hash_file(b"file", spread=spread)
+        self.assertEqual(shared, self.scanner.hash_file(b"file"))
+        self.assertEqual(len(shared.blocks), 11)
+
+    def test_aShortReadIsNoShortFile(self) -> None:
+        self.write(b"file", b"some data")
+        read = os.pread
+        self.patch(os, "pread", lambda at, size, offset: read(at, size // 2, offset))
+        self.assertEqual(self.scanner.hash_file(b"file").content, block_hash(b"some data"))
 
     def test_refusesAFileThatIsNotWhatItShouldBe(self) -> None:
         self.write(b"file", b"old")
