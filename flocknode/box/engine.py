@@ -216,6 +216,9 @@ class BoxEngine:
         for entry in entries:
             _show(draft, row.key, entry)
             _remind(draft, row.acknowledged, entry, changed)
+            # They know the path, maybe as the very version that was made here:
+            # no change of it can be taken back as if it had never been.
+            self._changes.announced(entry.path)
         if to > stored:
             self.ledger.stored(row, to)
         changes = self.ledger.commit(draft, also)
@@ -248,7 +251,9 @@ class BoxEngine:
             entry = Entry(row.path, row.number, row.history, block_size_for(size), row.complete)
             if _is_sound(entry):
                 entries.append(entry)
-        return entries, self.ledger.highest if to is None else to
+        to = self.ledger.highest if to is None else to
+        self.ledger.announced = max(self.ledger.announced, to)
+        return entries, to
 
     def write(self, blocks: Sequence[tuple[Hash, bytes]]) -> list[bool]:
         """

@@ -46,7 +46,17 @@ def _recover_one(
         if arrived and there is not None and placement.source is not None:
             _leave_source(folder, versions, placement.source, there)
         there = folder.lstat(path)
-        return Placed(path, there, recheck=_is_change(row)) if arrived else Occupied(path, there)
+        if arrived:
+            return Placed(path, there, recheck=_is_change(row))
+        if (
+            placement.source is None
+            and row.stat is not None
+            and there is not None
+            and (there.type, there.inode) == (row.stat.type, row.stat.inode)
+        ):
+            # It got there, and was changed since by somebody who saw it.
+            return Placed(path, row.stat)
+        return Occupied(path, there)
     if row.stat is not None and row.stat.alike(out):
         # New content on its way: it did not get there.
         if placement.staged is None:

@@ -207,6 +207,10 @@ class Contents:
         (size,) = self._db.execute("SELECT sum(size) FROM version").fetchone()
         return size or 0
 
+    def kept_last(self, limit: int) -> list[KeptRow]:
+        """Those that were kept last, the newest first."""
+        return self._kept("ORDER BY kept DESC LIMIT ?", (limit,))
+
     def kept_names(self) -> frozenset[bytes]:
         """The names of all of it."""
         return frozenset(name for (name,) in self._db.execute("SELECT name FROM version"))

@@ -139,6 +139,9 @@ class Draft:
                 others.append(path)
             else:
                 numbered.append(path)
+        emptied = self._emptied(numbered)
+        numbered += emptied
+        others = [path for path in others if path not in emptied]
         changes: list[Change] = []
         for path in numbering(self, numbered):
             row = self._rows[path]
@@ -156,6 +159,26 @@ class Draft:
         for change in changes:
             totals.apply(change.old, change.new)
         return changes, highest
+
+    def _emptied(self, numbered: list[Path]) -> dict[Path, None]:
+        """
+        Deleted directories above what is deleted: whoever hears of them in
+        parts must not hear of the directory first.
+        """
+        known = set(numbered)
+        found: dict[Path, None] = {}
+        for path in numbered:
+            if is_alive(self._rows[path].history):
+                continue
+            for above in parents(path):
+                if above in known:
+                    continue
+                history = self.row(above).history
+                if not history.heads or is_alive(history):
+                    break
+                known.add(above)
+                found[above] = None
+        return found
 
     def _save(self, changes: list[Change]) -> None:
         whole: list[Row] = []

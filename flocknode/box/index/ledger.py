@@ -40,6 +40,7 @@ class Ledger:
     @ivar index_id: names this index towards others: 64 bits, not 0.
     @ivar folder_id: of the folder that this index belongs to; L{None}: of none
         yet, it is new.
+    @ivar announced: the highest number that others may have heard of.
     @ivar highest: the highest number that is committed.
     @ivar totals: the sums.
     """
@@ -49,6 +50,7 @@ class Ledger:
         self._random = random
         self.folder_id: bytes | None = index.meta(_FOLDER_ID)
         self.highest: int = index.meta(_HIGHEST) or 0
+        self.announced = self.highest
         stored = index.meta(_INDEX_ID)
         if stored is None:
             with index.transaction():
@@ -183,11 +185,12 @@ class Ledger:
         the next commit: losing it costs a repetition.
 
         @return: whether the index has another id now, since more of it is
-            known elsewhere than here: everything is to be announced anew.
+            known elsewhere than was ever announced from here (it was restored
+            from a backup): everything is to be announced anew.
         """
         if index_id != self.index_id:
             return False
-        if number > self.highest:
+        if number > self.announced:
             with self.index.transaction():
                 self._new_id()
                 rows = [attrs.evolve(row, acknowledged=0) for row in self.holders()]

@@ -137,7 +137,9 @@ class Totals:
             if row.complete:
                 self._uncounted -= row.weight
                 for key in _holders_level(row):
-                    self._uncounted_level[key] -= row.weight
+                    # A holder may have been forgotten meanwhile.
+                    if key in self._uncounted_level:
+                        self._uncounted_level[key] -= row.weight
         self.counted = to
 
     def forget_holder(self, key: int) -> None:

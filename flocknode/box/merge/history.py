@@ -43,7 +43,7 @@ version whose id was forgotten and that comes back is a conflict, not a loss.
 PARENTLESS = bytes(8)
 """The first half of the id of a version that has no parents."""
 
-DIRECTORY = Value(kind=Kind.DIRECTORY, mode=0o755)
+DIRECTORY = Value(kind=Kind.DIRECTORY, mode=0o700)
 """What the tree rule makes of a path that was something else."""
 
 IMPLIED = Value(kind=Kind.DIRECTORY)

@@ -31,7 +31,8 @@ from flocknode.box.index.contents import KeptRow
 from flocknode.box.index.draft import Change, Draft
 from flocknode.box.index.ledger import Ledger
 from flocknode.box.index.rows import Placed as Held
-from flocknode.box.index.rows import Row
+from flocknode.box.index.rows import Row, parents
+from flocknode.box.merge.conflict import conflict_path
 from flocknode.box.merge.history import DIRECTORY, IMPLIED
 from flocknode.box.merge.reconcile import settle_paths
 from flocknode.box.receive.intents import Intent, pack_intent, unpack_intent
@@ -39,7 +40,7 @@ from flocknode.box.receive.tasks import Task
 from flocknode.box.survey.changes import LocalChanges
 from flocknode.box.survey.hashing import Changed, Hashed, hash_open
 from flocknode.box.survey.observe import Observation
-from flocknode.box.values import TOMBSTONE, Hash, Head, Kind, Path
+from flocknode.box.values import TOMBSTONE, Hash, Head, Kind, Path, Value
 
 SECOND_LOOK = 2.0
 """Seconds after which what was replaced is looked at again: a writer may have
@@ -47,6 +48,9 @@ held it open."""
 
 
 _UNREADABLE = "What was there cannot be read; it is in .flocknode/versions."
+
+LAST = 1024
+"""So many of those that were kept last are looked at again at the start."""
 
 
 @attrs.frozen
@@ -177,6 +181,7 @@ class Mover:
         @raise OSError: it cannot be found out now.
         """
         intents = [unpack_intent(packed) for _, packed in self._ledger.index.placing()]
+        self._put_modes_back(intents)
         changes: list[Change] = []
         if intents:
             outcomes = self._site.placer.recover([intent.prepared for intent in intents])
@@ -188,7 +193,46 @@ class Mover:
         self._site.staging.sweep()
         self._site.versions.unlisted(self._ledger.index.contents.kept_names())
         self.unfinished = False
+        self._recheck_last()
         return changes
+
+    def _put_modes_back(self, intents: Iterable[Intent]) -> None:
+        """Directories were made writable for a batch that did not end."""
+        folder = self._site.folder
+        above: set[Path] = set()
+        for intent in intents:
+            placement = intent.prepared.placement
+            for path in (placement.path, placement.source or placement.path):
+                above.update(parents(path))
+        for path in sorted(above, reverse=True):
+            row = self._ledger.index.row(path)
+            disk = None if row is None or row.placed is None else row.placed.disk
+            if disk is None or disk.type is not FileType.DIRECTORY:
+                continue
+            try:
+                there = folder.lstat(path)
+                if there is None or there.type is not FileType.DIRECTORY:
+                    continue
+                if there.mode != disk.mode and there.mode == disk.mode | 0o700:
+                    descriptor = folder.open_directory(path)
+                    try:
+                        os.fchmod(descriptor, disk.mode)
+                    finally:
+                        os.close(descriptor)
+            except OSError:
+                continue
+
+    def _recheck_last(self) -> None:
+        """What was kept just before the end may have been written to since."""
+        newest: float | None = None
+        for row in self._ledger.index.contents.kept_last(LAST):
+            newest = row.kept if newest is None else newest
+            if row.kept < newest - 2 * SECOND_LOOK:
+                return
+            stat = self._site.versions.stat(row.name)
+            if stat is not None and (stat.size, stat.mtime_ns) != (row.size, row.mtime_ns):
+                # It is not known any more what it was a change of.
+                self._look_again(Kept(row.name, attrs.evolve(stat, inode=0)), row.path, None)
 
     # What came of it
 
@@ -216,12 +260,11 @@ class Mover:
             self._hold(draft, intent, outcome, events)
             if outcome.kept is None:
                 continue
-            self._rechecks.append(
-                _Recheck(self._now() + SECOND_LOOK, outcome.kept, path, before)
-            )
             if isinstance(outcome, Surprise):
                 surprises.append((path, before, outcome.kept))
-            elif before is not None:
+                continue
+            self._look_again(outcome.kept, path, before)
+            if before is not None:
                 kept.append(self._kept_row(path, outcome.kept, before.value.content))
         seen = [
             (path, before, each, self._observe(path, each)) for path, before, each in surprises
@@ -233,17 +276,26 @@ class Mover:
             self._ledger.index.clear_placing()
 
         lists: list[Hashed] = []
+        values: dict[Kept, tuple[Value, int]] = {}
         for path, before, each, observation in seen:
             if observation is None:
                 self._failed(path, _UNREADABLE)
                 continue
-            self._changes.surprise(draft, path, before, observation, self._site)
+            values[each] = self._changes.surprise(draft, path, before, observation, self._site)
             surprised.append(path)
             if observation.hashed is not None:
                 lists.append(observation.hashed)
                 kept.append(self._kept_row(path, each, observation.hashed.content))
         settle_paths(draft, surprised)
+        for path, before, each, _ in seen:
+            at = (path, before)
+            if each in values:
+                at = _followed(draft, path, before, *values[each])
+            self._look_again(each, *at)
         return self._ledger.commit(draft, also), held_back
+
+    def _look_again(self, kept: Kept, path: Path, before: Held | None) -> None:
+        self._rechecks.append(_Recheck(self._now() + SECOND_LOOK, kept, path, before))
 
     def _stays(self, intent: Intent, outcome: Failed) -> bool:
         """
@@ -352,7 +404,9 @@ class Mover:
         if seen is None or seen.hashed is None:
             self._failed(path, _UNREADABLE)
             return []
-        return self._take_back(path, before, kept, seen, seen.hashed)
+        changes, (path, before) = self._take_back(path, before, kept, seen, seen.hashed)
+        self._rechecks[-1] = attrs.evolve(self._rechecks[-1], path=path, before=before)
+        return changes
 
     # Once more
 
@@ -369,28 +423,43 @@ class Mover:
             kept = self._site.versions.renew(each.kept)
             if kept is None:
                 continue
-            self._rechecks.append(
-                _Recheck(self._now() + SECOND_LOOK, kept, each.path, each.before)
-            )
+            self._look_again(kept, each.path, each.before)
             seen = self._observe(each.path, kept)
             if seen is None or seen.hashed is None:
                 continue
-            changed += self._take_back(each.path, each.before, kept, seen, seen.hashed)
+            more, (path, before) = self._take_back(
+                each.path, each.before, kept, seen, seen.hashed
+            )
+            # What is written to it from now on is a change of that.
+            self._rechecks[-1] = attrs.evolve(self._rechecks[-1], path=path, before=before)
+            changed += more
         return changed
 
     def _take_back(
         self, path: Path, before: Held | None, kept: Kept, seen: Observation, hashed: Hashed
-    ) -> list[Change]:
+    ) -> tuple[list[Change], tuple[Path, Held | None]]:
         draft = Draft(self._ledger.index)
-        self._changes.surprise(draft, path, before, seen, self._site)
+        value, size = self._changes.surprise(draft, path, before, seen, self._site)
         settle_paths(draft, [path])
+        now_at = _followed(draft, path, before, value, size)
         row = self._kept_row(path, kept, hashed.content)
 
         def also() -> None:
             self._changes.add_lists([hashed])
             self._ledger.index.contents.add_kept([row])
 
-        return self._ledger.commit(draft, also)
+        return self._ledger.commit(draft, also), now_at
+
+
+def _followed(
+    draft: Draft, path: Path, before: Held | None, value: Value, size: int
+) -> tuple[Path, Held | None]:
+    """Where a change that came out of the folder lives on, and as which version."""
+    for at in (path, conflict_path(path, value)):
+        head = draft.row(at).head
+        if head is not None and head.value == value:
+            return at, Held(head.id, value, size, None)
+    return path, before
 
 
 def _as_recorded(prepared: Prepared, outcome: Outcome) -> Outcome:

@@ -10,7 +10,7 @@ that.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 import attrs
 
@@ -19,12 +19,12 @@ from flocknode.box.disk.folder import FileType
 from flocknode.box.disk.site import Site
 from flocknode.box.index.draft import Change, Draft
 from flocknode.box.index.ledger import Ledger
-from flocknode.box.index.rows import COST, Placed, Row
+from flocknode.box.index.rows import COST, Placed, Row, parents
 from flocknode.box.merge.history import Unseen, local_change
 from flocknode.box.merge.reconcile import settle_paths
 from flocknode.box.survey.hashing import Hashed
 from flocknode.box.survey.observe import Observation, observed_value
-from flocknode.box.values import Path, VersionId
+from flocknode.box.values import Path, Value, VersionId
 from flocknode.errors import BoxError
 
 REMEMBERED = 20_000
@@ -63,7 +63,7 @@ class LocalChanges:
         @raise Away: something seems deleted, but the folder is not the box's.
         """
         draft = Draft(self._ledger.index)
-        observations = tuple(observations)
+        observations = tuple(self._with_all_below(site, tuple(observations)))
         draft.prepare(seen.path for seen in observations)
         again: set[Path] = set()
         unseen: dict[Path, Unseen | None] = {}
@@ -81,10 +81,15 @@ class LocalChanges:
             change = local_change(
                 row.history, held, value, size, self._unseen.get(seen.path)
             )
+            disk = seen.stat
+            if seen.doubtful and disk is not None:
+                # Not what is there: whoever compares hashes it again, also
+                # after a restart.
+                disk = attrs.evolve(disk, ctime_ns=disk.ctime_ns - 1)
             placed = (
                 None
                 if change.placed is None
-                else Placed(change.placed, value, size, seen.stat)
+                else Placed(change.placed, value, size, disk)
             )
             if seen.hashed is not None and len(seen.hashed.blocks) > 1:
                 lists.append(seen.hashed)
@@ -110,14 +115,42 @@ class LocalChanges:
         self._remember(unseen)
         return changes, again
 
+    def _with_all_below(
+        self, site: Site, observations: Collection[Observation]
+    ) -> Iterator[Observation]:
+        """
+        With what was placed in directories that are gone after they were
+        looked at: nothing is in them.
+        """
+        yield from observations
+        names = site.capabilities.names
+        gone = {seen.path for seen in observations if seen.stat is None}
+        for path in sorted(gone):
+            if not gone.isdisjoint(parents(path)):
+                continue
+            disk = self._ledger.index.disk(path)
+            if disk is None or disk[0] != int(FileType.DIRECTORY):
+                continue
+            for row in list(self._ledger.index.below(path)):
+                placed = row.placed
+                if row.path in gone or placed is None or placed.disk is None:
+                    continue
+                # What is ignored, or cannot be held by its name, means nothing.
+                if not site.ignored(row.path, placed.disk.type) and (
+                    names.plain or not names.why_not(row.path)
+                ):
+                    yield Observation(row.path, None)
+
     def surprise(
         self, draft: Draft, path: Path, before: Placed | None, seen: Observation, site: Site
-    ) -> None:
+    ) -> tuple[Value, int]:
         """
         What came out of the folder when something was placed was not what the
         index knew (C{before}), but a change of the last instant.  It lies in
         the version store; here it becomes a version.  To be settled and
         committed by the caller, with L{add_lists}.
+
+        @return: what it is, and its size.
         """
         row = draft.row(path)
         value, size = observed_value(before, seen, site.capabilities)
@@ -127,6 +160,7 @@ class LocalChanges:
             draft.put(attrs.evolve(row, history=change.history))
             self.total += size + COST
         self._unseen.pop(path, None)
+        return value, size
 
     def add_lists(self, found: Iterable[Hashed]) -> None:
         """Remember which blocks this content has; within a transaction."""

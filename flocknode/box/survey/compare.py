@@ -51,6 +51,9 @@ BUNCH = 2 * 1024 * 1024
 ALONE = 64 * 1024 * 1024
 """Bytes of a file that several threads hash."""
 
+_SKEW = 2_000_000_000
+"""Nanoseconds that a file server's clock may be ahead."""
+
 _DIRECTORY = int(FileType.DIRECTORY)
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 
@@ -227,6 +230,8 @@ class Survey:
     def _observe_all(self) -> list[Observation]:
         found = self._found
         observations: list[Observation] = []
+        # Before it is read: what was read first may change while the rest is.
+        begun = self._now()
         hashed = self._hash_all([each for each in found if isinstance(each, _Found)])
         for each in found:
             if isinstance(each, Observation):
@@ -242,9 +247,12 @@ class Survey:
                 if self._is_rotten(path, result, known):
                     self._problems.append((path, ROTTEN))
                     continue
-                if max(stat.mtime_ns, stat.ctime_ns) > self._now() - self._step:
+                # Times of the future were set by hand, or by a clock that was wrong.
+                if any(
+                    -self._step < at - begun < _SKEW for at in (stat.mtime_ns, stat.ctime_ns)
+                ):
                     self._doubtful.add(path)
-            observations.append(Observation(path, stat, result))
+            observations.append(Observation(path, stat, result, path in self._doubtful))
             if known is not None and known[0] == _DIRECTORY and result is not None:
                 # Together, or what seems alive below would bring it back.
                 observations += self._gone_below(path)

@@ -28,11 +28,13 @@ class Observation:
 
     @ivar stat: L{None}: nothing is there.
     @ivar hashed: the content of a file or link; its C{stat} equals C{stat}.
+    @ivar doubtful: it may have changed since without showing it.
     """
 
     path: Path
     stat: Stat | None
     hashed: Hashed | None = None
+    doubtful: bool = False
 
 
 @attrs.frozen
@@ -75,6 +77,9 @@ def observed_value(
             mode = before.mode
         elif capabilities.modes:
             mode = stat.mode
+            if kind is Kind.DIRECTORY and mode == 0:
+                # That would say "unknown", see IMPLIED, and be opened for all.
+                mode = 0o700
         else:
             mode = _MODES[kind] if before is None else before.mode
     if kind is Kind.DIRECTORY:

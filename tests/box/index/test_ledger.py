@@ -99,6 +99,7 @@ class LedgerTests(IndexCase):
 
     def test_acknowledged_numbers_only_rise(self) -> None:
         self.commit(holding(b"a", b"x"), holding(b"b", b"x"))
+        self.ledger.announced = 2
         for number in (1, 2, 1):
             self.assertFalse(self.ledger.acknowledge(ANN, self.ledger.index_id, number))
         self.assertFalse(self.ledger.acknowledge(BEN, 12345, 2))
@@ -108,7 +109,8 @@ class LedgerTests(IndexCase):
         self.assertEqual(self.ledger.meet(ANN, 9).acknowledged, 2)
 
     def test_an_acknowledged_number_that_was_never_given_out_makes_a_new_id(self) -> None:
-        self.commit(holding(b"a", b"x"))
+        self.commit(holding(b"a", b"x"), holding(b"b", b"x"))
+        self.ledger.announced = 1
         self.ledger.acknowledge(BEN, self.ledger.index_id, 1)
         before = self.ledger.index_id
         self.assertTrue(self.ledger.acknowledge(ANN, before, 2))
