@@ -176,8 +176,6 @@ BUILT_IN = parse(
     b"""
 # editors: swap, backup and lock files
 *.sw[a-p]
-4913
-*~
 \\#*#
 .#*
 .~lock.*#

@@ -97,7 +97,7 @@ class BuiltInTests(SynchronousTestCase):
 
     def test_what_programs_leave_lying_about_is_ignored(self) -> None:
         for name in (
-            *(".notes.txt.swp", ".notes.swo", "4913", "notes.txt~", "#notes#", ".#notes"),
+            *(".notes.txt.swp", ".notes.swo", "#notes#", ".#notes"),
             *(".~lock.a.odt#", "~$a.docx", "film.part", "film.crdownload", "film.partial"),
             *(".DS_Store", "._x", "Thumbs.db", "desktop.ini", ".fuse_hidden0001"),
             *(".nfs0000a1", ".flocknode"),
@@ -107,5 +107,5 @@ class BuiltInTests(SynchronousTestCase):
             self.assertTrue(BUILT_IN.says(name, True), name)
 
     def test_other_names_are_not(self) -> None:
-        for name in ("swp", "a.sw", "49130", "~x", "#x", "x#", ".x", "part", ".nfsrc", "a.txt"):
+        for name in ("swp", "a.sw", "4913", "notes.txt~", "~x", "#x", "x#", ".x", "part", ".nfsrc", "a.txt"):
             self.assertIsNone(BUILT_IN.says(name, False), name)
