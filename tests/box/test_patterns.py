@@ -107,5 +107,8 @@ class BuiltInTests(SynchronousTestCase):
             self.assertTrue(BUILT_IN.says(name, True), name)
 
     def test_other_names_are_not(self) -> None:
-        for name in ("swp", "a.sw", "4913", "notes.txt~", "~x", "#x", "x#", ".x", "part", ".nfsrc", "a.txt"):
+        for name in (
+            *("swp", "a.sw", "4913", "notes.txt~", "~x", "#x", "x#", ".x", "part", ".nfsrc"),
+            "a.txt",
+        ):
             self.assertIsNone(BUILT_IN.says(name, False), name)

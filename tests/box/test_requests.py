@@ -33,7 +33,7 @@ class RequestsCase(PeerCase):
         self.calendar = 5000.0
         self.a, self.b = self.peers("a", "b")
         for peer in (self.a, self.b):
-            peer.planner._mover._wall = lambda: self.calendar
+            peer.planner._mover.out._wall = lambda: self.calendar
 
     def at(self, time: float, path: str, content: bytes | None, mode: int = 0o644) -> None:
         """At some time the first box has this, and the second hears of it."""

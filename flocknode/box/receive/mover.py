@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
-from flocknode.box.content import block_hash, block_size_for
-from flocknode.box.disk.folder import FileType, Stat
+from flocknode.box.disk.folder import FileType
 from flocknode.box.disk.placement import (
     Failed,
     Occupied,
@@ -32,33 +30,14 @@ from flocknode.box.index.draft import Change, Draft
 from flocknode.box.index.ledger import Ledger
 from flocknode.box.index.rows import Placed as Held
 from flocknode.box.index.rows import Row, parents
-from flocknode.box.merge.conflict import conflict_path
 from flocknode.box.merge.history import DIRECTORY, IMPLIED
 from flocknode.box.merge.reconcile import settle_paths
 from flocknode.box.receive.intents import Intent, pack_intent, unpack_intent
+from flocknode.box.receive.secondlook import UNREADABLE, SecondLook, followed
 from flocknode.box.receive.tasks import Task
 from flocknode.box.survey.changes import LocalChanges
-from flocknode.box.survey.hashing import Changed, Hashed, hash_open
-from flocknode.box.survey.observe import Observation
+from flocknode.box.survey.hashing import Hashed
 from flocknode.box.values import TOMBSTONE, Hash, Head, Kind, Path, Value
-
-SECOND_LOOK = 2.0
-"""Seconds after which what was replaced is looked at again: a writer may have
-held it open."""
-
-
-_UNREADABLE = "What was there cannot be read; it is in .flocknode/versions."
-
-LAST = 1024
-"""So many of those that were kept last are looked at again at the start."""
-
-
-@attrs.frozen
-class _Recheck:
-    due: float
-    kept: Kept
-    path: Path
-    before: Held | None
 
 
 class Mover:
@@ -70,7 +49,7 @@ class Mover:
     @param failed: told (path, one sentence, L{Planner.fail}'s C{patient}) of what
         could not be placed.
     @param cancelled: whether to stop hashing.
-    @ivar kept: paths that something was kept of, since this was last emptied.
+    @ivar out: what came out of the folder.
     @ivar unfinished: of what was being placed, it is not known what became:
         L{recover} must come before anything else, and may fail.
     """
@@ -89,21 +68,11 @@ class Mover:
         self._ledger = ledger
         self._changes = changes
         self._site = site
-        self._now = now
-        self._wall = wall
         self._failed = failed
-        self._cancelled = cancelled
-        self.kept: set[Path] = set()
-        self._rechecks: deque[_Recheck] = deque()
         self.unfinished = True
-
-    def watched(self) -> frozenset[bytes]:
-        """Names in the version store that will be looked at once more."""
-        return frozenset(each.kept.name for each in self._rechecks)
-
-    def next_due(self) -> float | None:
-        """When L{recheck} has something to do, or L{None}."""
-        return self._rechecks[0].due if self._rechecks else None
+        self.out = SecondLook(
+            ledger, changes, site, now=now, wall=wall, failed=failed, cancelled=cancelled
+        )
 
     # A batch
 
@@ -193,7 +162,7 @@ class Mover:
         self._site.staging.sweep()
         self._site.versions.unlisted(self._ledger.index.contents.kept_names())
         self.unfinished = False
-        self._recheck_last()
+        self.out.expect_last()
         return changes
 
     def _put_modes_back(self, intents: Iterable[Intent]) -> None:
@@ -221,18 +190,6 @@ class Mover:
                         os.close(descriptor)
             except OSError:
                 continue
-
-    def _recheck_last(self) -> None:
-        """What was kept just before the end may have been written to since."""
-        newest: float | None = None
-        for row in self._ledger.index.contents.kept_last(LAST):
-            newest = row.kept if newest is None else newest
-            if row.kept < newest - 2 * SECOND_LOOK:
-                return
-            stat = self._site.versions.stat(row.name)
-            if stat is not None and (stat.size, stat.mtime_ns) != (row.size, row.mtime_ns):
-                # It is not known any more what it was a change of.
-                self._look_again(Kept(row.name, attrs.evolve(stat, inode=0)), row.path, None)
 
     # What came of it
 
@@ -263,11 +220,11 @@ class Mover:
             if isinstance(outcome, Surprise):
                 surprises.append((path, before, outcome.kept))
                 continue
-            self._look_again(outcome.kept, path, before)
+            self.out.expect(outcome.kept, path, before)
             if before is not None:
-                kept.append(self._kept_row(path, outcome.kept, before.value.content))
+                kept.append(self.out.row(path, outcome.kept, before.value.content))
         seen = [
-            (path, before, each, self._observe(path, each)) for path, before, each in surprises
+            (path, before, each, self.out.observe(path, each)) for path, before, each in surprises
         ]
 
         def also() -> None:
@@ -279,23 +236,20 @@ class Mover:
         values: dict[Kept, tuple[Value, int]] = {}
         for path, before, each, observation in seen:
             if observation is None:
-                self._failed(path, _UNREADABLE)
+                self._failed(path, UNREADABLE)
                 continue
             values[each] = self._changes.surprise(draft, path, before, observation, self._site)
             surprised.append(path)
             if observation.hashed is not None:
                 lists.append(observation.hashed)
-                kept.append(self._kept_row(path, each, observation.hashed.content))
+                kept.append(self.out.row(path, each, observation.hashed.content))
         settle_paths(draft, surprised)
         for path, before, each, _ in seen:
             at = (path, before)
             if each in values:
-                at = _followed(draft, path, before, *values[each])
-            self._look_again(each, *at)
+                at = followed(draft, path, before, *values[each])
+            self.out.expect(each, *at)
         return self._ledger.commit(draft, also), held_back
-
-    def _look_again(self, kept: Kept, path: Path, before: Held | None) -> None:
-        self._rechecks.append(_Recheck(self._now() + SECOND_LOOK, kept, path, before))
 
     def _stays(self, intent: Intent, outcome: Failed) -> bool:
         """
@@ -324,6 +278,9 @@ class Mover:
             events.look.add(path)
         if isinstance(outcome, Placed) and outcome.recheck:
             events.afresh.add(path)
+            if disk is not None:
+                # Not what is there: it is hashed again, also after a restart.
+                disk = attrs.evolve(disk, ctime_ns=disk.ctime_ns - 1)
         held = Held(head.id, head.value, head.size, disk)
         draft.put(attrs.evolve(draft.row(path), placed=held))
         if placement.source is not None:
@@ -350,117 +307,6 @@ class Mover:
             events.rescan.add(path)
         elif outcome.errno in (errno.ENOENT, errno.ENOTDIR):
             events.look.add(Path(path.rpartition(b"/")[0] or path))
-
-    def _kept_row(self, path: Path, kept: Kept, content: bytes) -> KeptRow:
-        self.kept.add(path)
-        stat = kept.stat
-        kind = Kind.SYMLINK if stat.type is FileType.SYMLINK else Kind.FILE
-        return KeptRow(
-            kept.name, path, content, stat.size, kind, stat.mode, stat.mtime_ns, self._wall()
-        )
-
-    def _observe(self, path: Path, kept: Kept) -> Observation | None:
-        """What lies in the version store, as if it still were at its path."""
-        versions = self._site.versions
-        stat: Stat = kept.stat
-        try:
-            if stat.type is FileType.SYMLINK:
-                target = versions.readlink(kept.name)
-                hash = block_hash(target)
-                size = len(target)
-                hashed = Hashed(hash, size, block_size_for(size), (hash,), stat)
-                return Observation(path, stat, hashed)
-            if stat.type is not FileType.FILE:
-                return None
-            descriptor = versions.open(kept.name)
-            try:
-                hashed = hash_open(self._site.folder, descriptor, cancelled=self._cancelled)
-            finally:
-                os.close(descriptor)
-        except (OSError, Changed):
-            return None
-        return Observation(path, hashed.stat, hashed)
-
-    # For somebody who asked
-
-    def displaced(self, outcome: Placed | Surprise) -> list[Change]:
-        """
-        Something was put at a path as if the user had done it himself, and
-        this came out: it is kept as what others replace is.  The index goes
-        on saying what was there, until the folder is looked at.
-        """
-        kept, path = outcome.kept, outcome.path
-        if kept is None:
-            return []
-        row = self._ledger.index.row(path)
-        before = None if row is None else row.placed
-        self._rechecks.append(_Recheck(self._now() + SECOND_LOOK, kept, path, before))
-        if isinstance(outcome, Placed) and before is not None:
-            with self._ledger.index.transaction():
-                kept_row = self._kept_row(path, kept, before.value.content)
-                self._ledger.index.contents.add_kept([kept_row])
-            return []
-        seen = self._observe(path, kept)
-        if seen is None or seen.hashed is None:
-            self._failed(path, _UNREADABLE)
-            return []
-        changes, (path, before) = self._take_back(path, before, kept, seen, seen.hashed)
-        self._rechecks[-1] = attrs.evolve(self._rechecks[-1], path=path, before=before)
-        return changes
-
-    # Once more
-
-    def recheck(self) -> list[Change]:
-        """
-        Look again at what came out a while ago.  What a writer did to it
-        since, thinking it was in the folder, is a local change.
-        """
-        changed: list[Change] = []
-        while self._rechecks and self._rechecks[0].due <= self._now():
-            each = self._rechecks.popleft()
-            if not self._site.versions.changed(each.kept):
-                continue
-            kept = self._site.versions.renew(each.kept)
-            if kept is None:
-                continue
-            self._look_again(kept, each.path, each.before)
-            seen = self._observe(each.path, kept)
-            if seen is None or seen.hashed is None:
-                continue
-            more, (path, before) = self._take_back(
-                each.path, each.before, kept, seen, seen.hashed
-            )
-            # What is written to it from now on is a change of that.
-            self._rechecks[-1] = attrs.evolve(self._rechecks[-1], path=path, before=before)
-            changed += more
-        return changed
-
-    def _take_back(
-        self, path: Path, before: Held | None, kept: Kept, seen: Observation, hashed: Hashed
-    ) -> tuple[list[Change], tuple[Path, Held | None]]:
-        draft = Draft(self._ledger.index)
-        value, size = self._changes.surprise(draft, path, before, seen, self._site)
-        settle_paths(draft, [path])
-        now_at = _followed(draft, path, before, value, size)
-        row = self._kept_row(path, kept, hashed.content)
-
-        def also() -> None:
-            self._changes.add_lists([hashed])
-            self._ledger.index.contents.add_kept([row])
-
-        return self._ledger.commit(draft, also), now_at
-
-
-def _followed(
-    draft: Draft, path: Path, before: Held | None, value: Value, size: int
-) -> tuple[Path, Held | None]:
-    """Where a change that came out of the folder lives on, and as which version."""
-    for at in (path, conflict_path(path, value)):
-        head = draft.row(at).head
-        if head is not None and head.value == value:
-            return at, Held(head.id, value, size, None)
-    return path, before
-
 
 def _as_recorded(prepared: Prepared, outcome: Outcome) -> Outcome:
     """

@@ -90,7 +90,7 @@ class Planner:
             site,
             self.wants,
             settings,
-            watched=self._mover.watched,
+            watched=self._mover.out.watched,
             now=now,
             wall=wall,
             cancelled=cancelled,
@@ -275,7 +275,7 @@ class Planner:
     def displaced(self, outcome: Placed | Surprise) -> None:
         """See L{Mover.displaced}; and the folder is looked at there."""
         self.events.look.add(outcome.path)
-        self.follow(self._mover.displaced(outcome))
+        self.follow(self._mover.out.displaced(outcome))
 
     def step(self) -> None:
         """Do a piece of the work that is waiting."""
@@ -288,14 +288,14 @@ class Planner:
             self._retry(task)
         while self.tasks.unpaired:
             self._find(self.tasks.unpaired.pop())
-        self.follow(mover.recheck())
+        self.follow(mover.out.look())
         seeker.run(self.events, lambda: self._cancelled() or self._now() >= enough)
         suspects, seeker.finder.suspects = seeker.finder.suspects, set()
         self.events.afresh |= suspects
         self._save_if_due()
         self._place_if_due()
         seeker.tidy()
-        kept, mover.kept = mover.kept, set()
+        kept, mover.out.kept = mover.out.kept, set()
         self._pruner.add(kept)
         self._pruner.step()
 
@@ -310,7 +310,7 @@ class Planner:
         now = self._now()
         due = [
             self.tasks.next_due(),
-            self._mover.next_due(),
+            self._mover.out.next_due(),
             self._place_at(now),
             self._save_at(now),
         ]

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from flocknode.box.disk.site import Site
 from flocknode.box.index.contents import KeptRow
 from flocknode.box.index.ledger import Ledger
-from flocknode.box.receive.mover import SECOND_LOOK
+from flocknode.box.receive.secondlook import SECOND_LOOK
 from flocknode.box.receive.wants import Wants
 from flocknode.box.retention import DAY, KeepFor, beyond
 from flocknode.box.settings import BoxSettings
