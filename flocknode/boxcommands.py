@@ -63,15 +63,15 @@ class BoxCommands:
 
     def confirm(self, box: str) -> Deferred[int]:
         """What others deleted here was meant; answered with how many files that is."""
-        return self._box(box).confirm()
+        return self._box(box).desk.confirm()
 
     def check(self, box: str, repair: bool = False) -> Deferred[dict[str, Any]]:
         """Read all of it; answered with a L{flocknode.box.checking.Report}."""
-        return self._box(box).check(repair).addCallback(attrs.asdict)
+        return self._box(box).desk.check(repair).addCallback(attrs.asdict)
 
     def check_stop(self, box: str) -> None:
         """Break off a check."""
-        self._box(box).stop_check()
+        self._box(box).desk.stop_check()
 
     def eject(self, box: str) -> Deferred[None]:
         """Close everything of it, so that its medium can be unmounted; then answered."""

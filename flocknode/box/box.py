@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from flocknode.box.checking import Checking, Report
+from flocknode.box.checking import Checking
 from flocknode.box.core import Core, NotHere, Told
 from flocknode.box.describe import describe, fault_of
 from flocknode.box.desk import Desk
@@ -69,7 +69,8 @@ class Box(Service):
     @ivar listener: who exchanges this box; set before it is started.  It is
         told L{BoxListener.advanced} also when the index gets another id.
     @ivar id: L{box_id} of the name.
-    @ivar desk: where people ask for kept versions and conflicts.
+    @ivar desk: where people ask for kept versions, conflicts, and what else they
+        may want of it.
     @ivar place: where its folder is to be found.
     @ivar ready: fires when the index is open, whether or not the folder is
         there; if a medium carries the index, when it was looked for.  Without
@@ -131,7 +132,7 @@ class Box(Service):
             new_watcher=choose(settings.watch) if watcher is None else watcher,
             arrived=self._arrived,
         )
-        self.desk = Desk(self._core, self._ask, self._presence)
+        self.desk = Desk(self._core, self._ask, self._presence, self._checking)
 
     # Life
 
@@ -205,14 +206,6 @@ class Box(Service):
             scanned=self._surveyor.scanned,
             known=self._scanned,
         )
-
-    def confirm(self) -> Deferred[int]:
-        """
-        Deletions that wait (state C{"waiting"}) were meant.
-
-        @return: how many files go on to be deleted.
-        """
-        return self._ask(self._core.confirm)
 
     # What is exchanged
 
@@ -333,19 +326,6 @@ class Box(Service):
     def mounts_changed(self) -> None:
         """Something was mounted or unmounted: look at once whether it is there."""
         self._poll()
-
-    def check(self, repair: bool = False) -> Deferred[Report]:
-        """
-        Read everything, and see whether it is what it was.
-
-        @param repair: fetch again what is not, if somebody has it.
-        @return: fires then; fails with L{BoxError} if it cannot be done.
-        """
-        return Deferred.fromCoroutine(self._checking.run(repair))
-
-    def stop_check(self) -> None:
-        """Break off what L{check} does."""
-        self._checking.cancel()
 
     # Between the reactor and the worker
 
