@@ -41,8 +41,11 @@ class Watcher(Protocol):
     def heartbeat(self, time: float, sender: Machine, message: bytes) -> None:
         """To all others."""
 
-    def frame(self, time: float, sender: Machine, line: Line, size: int) -> None:
-        """One that has left."""
+    def frame(self, time: float, sender: Machine, line: Line) -> None:
+        """
+        One that has left; only told of each if L{Network.watched}, or if there
+        should be none.
+        """
 
     def slot(self, sender: Machine, line: Line) -> None:
         """The frames of a slot on a line are counted."""
@@ -57,24 +60,24 @@ class Line:
     What goes from one machine to another.
 
     @ivar latency: seconds.
-    @ivar random: for jitter and loss; drawn from twice for each message.
-    @ivar rate: bytes a second, of this line alone.
-    @ivar free_at: when it is free again; counts only if it has a rate.
+    @ivar random: draws from [0, 1) for the jitter of each message that arrives.
+    @ivar fate: the same for its loss.
     @ivar arrival: of the last message.
     @ivar waiting: when each of the frames in its queue will have left.
-    @ivar slot: C{frames} and C{filled} (with payload) frames went out in it.
+    @ivar slot: C{frames} and C{filled} (with payload) frames of C{size} bytes
+        went out in it.
     """
 
     receiver: Machine
     latency: float
-    random: random.Random
-    rate: float = math.inf
-    free_at: float = 0.0
+    random: Callable[[], float]
+    fate: Callable[[], float]
     arrival: float = 0.0
     waiting: deque[float] = attrs.field(factory=deque)
     slot: bytes = b""
     frames: int = 0
     filled: int = 0
+    size: int = 0
 
 
 class Machine(Host):
@@ -125,7 +128,7 @@ class Machine(Host):
         network.watcher.heartbeat(now, self, message)
         for line in self.lines.values():
             arrival = self._carry(line, len(message), now)
-            if arrival is not None:
+            if arrival:
                 receiver = line.receiver
                 network.at(arrival, receiver.arrive, receiver.life, self.me, message)
 
@@ -143,14 +146,16 @@ class Machine(Host):
             network.watcher.slot(self, line)
             line.slot = slot
             line.frames = line.filled = 0
+            line.size = len(message)
         line.frames += 1
-        line.filled += message[_USED] != _NOTHING
-        network.watcher.frame(now, self, line, len(message))
+        if message[_USED] != _NOTHING:
+            line.filled += 1
+        if network.watched or not self.in_round:
+            network.watcher.frame(now, self, line)
         arrival = self._carry(line, len(message), now)
-        left = max(self._free_at, line.free_at)
-        if left > now:
-            waiting.append(left)
-        if arrival is not None:
+        if self._free_at > now:
+            waiting.append(self._free_at)
+        if arrival:
             line.receiver.expect(arrival, self.me, message)
         return True
 
@@ -174,17 +179,18 @@ class Machine(Host):
             self._looking = True
             self._network.at(self._lines_of.time + _LOOK_AFTER, self._look, life)
 
-    def _carry(self, line: Line, size: int, now: float) -> float | None:
-        """@return: when it arrives; None if it does not."""
+    def _carry(self, line: Line, size: int, now: float) -> float:
+        """@return: when it arrives; 0 if it does not."""
         network = self._lines_of
-        left = self._free_at = max(now, self._free_at) + size / self.uplink
-        if line.rate != math.inf:
-            left = line.free_at = max(left, line.free_at) + size / line.rate
-        late, fate = line.random.random(), line.random.random()
-        if fate < network.loss_share or network.apart(self.me, line.receiver.me):
-            return None
-        arrival = left + line.latency + late * network.jitter
-        line.arrival = max(arrival, line.arrival)
+        left = self._free_at
+        if left < now:
+            left = now
+        self._free_at = left = left + size / self.uplink
+        if network.hard and network.is_lost(self, line):
+            return 0.0
+        arrival = left + line.latency + line.random() * network.jitter
+        if arrival > line.arrival:
+            line.arrival = arrival
         return line.arrival
 
     def _take(self, look: int) -> None:
@@ -219,6 +225,8 @@ class Network(VirtualNetwork):
     @ivar time: seconds.
     @ivar jitter: seconds that a message takes longer, at most.
     @ivar loss_share: of messages that are lost.
+    @ivar hard: whether not every message arrives.
+    @ivar watched: whether the watcher is told of each frame.
     """
 
     host = Machine
@@ -228,7 +236,9 @@ class Network(VirtualNetwork):
         self.time = 0.0
         self.watcher = watcher
         self.jitter = jitter
+        self.watched = False
         self.loss_share = loss
+        self.hard = loss > 0
 
     def connect(self, latency: Callable[[Machine, Machine], float], seed: str) -> None:
         """Draw a line from each machine to each other."""
@@ -238,13 +248,33 @@ class Network(VirtualNetwork):
                 if sender is not receiver:
                     name = f"{seed} line {sender.number} {receiver.number}"
                     sender.lines[receiver.me] = Line(
-                        receiver, latency(sender, receiver), random.Random(name)
+                        receiver,
+                        latency(sender, receiver),
+                        random.Random(name).random,
+                        random.Random(f"fate {name}").random,
                     )
 
-    def apart(self, one: MemberId, other: MemberId) -> bool:
-        """Whether they do not reach each other."""
-        groups = self._groups
-        return bool(groups) and not any(one in group and other in group for group in groups)
+    def partition(self, *groups: Iterable[MemberId]) -> None:
+        """See L{VirtualNetwork.partition}."""
+        super().partition(*groups)
+        self.hard = True
+
+    def heal(self) -> None:
+        """See L{VirtualNetwork.heal}."""
+        super().heal()
+        self.hard = self.loss_share > 0
+
+    def lose(self, share: float) -> None:
+        """From now on that share of all messages is lost."""
+        self.loss_share = share
+        self.hard = share > 0 or bool(self._groups)
+
+    def is_lost(self, sender: Machine, line: Line) -> bool:
+        """Whether the next message does not arrive."""
+        lost = self.loss_share > 0 and line.fate() < self.loss_share
+        return lost or bool(self._groups) and not any(
+            sender.me in group and line.receiver.me in group for group in self._groups
+        )
 
     def at(self, time: float, what: Callable[..., None], *args: object) -> None:
         """See L{VirtualNetwork.at}."""

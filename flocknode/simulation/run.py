@@ -82,6 +82,7 @@ class Run:
         self.witness = Witness(writer)
         self.flock = SimulatedFlock(scenario, self.witness)
         self.network = self.flock.network
+        self.network.watched = writer is not None
         self.patrol = Patrol(self.witness)
         self._steps: list[int] = []
         self._chance = Random(f"{scenario.seed} course")

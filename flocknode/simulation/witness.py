@@ -91,20 +91,20 @@ class Witness:
             for line in sender.lines.values():
                 self._writer.message(time, sender.number, line.receiver.number, len(message))
 
-    def frame(self, time: float, sender: Machine, line: Line, size: int) -> None:
-        tally = self.tally
-        tally.frame_bytes += size
-        tally.packets += -(-size // SEGMENT)
+    def frame(self, time: float, sender: Machine, line: Line) -> None:
         if not sender.in_round:
             self.outside.append((time, sender.number))
         if self._writer is not None:
-            self._writer.message(time, sender.number, line.receiver.number, size)
+            self._writer.message(time, sender.number, line.receiver.number, line.size)
 
     def slot(self, sender: Machine, line: Line) -> None:
         if not line.slot:
             return
-        self.tally.frames += line.frames
-        self.tally.filled += line.filled
+        tally = self.tally
+        tally.frames += line.frames
+        tally.filled += line.filled
+        tally.frame_bytes += line.frames * line.size
+        tally.packets += line.frames * -(-line.size // SEGMENT)
         round_id = self._round_of.get(sender.number, 0)
         key = round_id, int.from_bytes(line.slot, "big"), sender.number
         self.counts.setdefault(key, Counter())[line.frames] += 1
