@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from flocknode import __version__
-from flocknode.commands import conflicts, keys, restore, status
+from flocknode.commands import conflicts, keys, restore, simulate, status
 from flocknode.errors import FlocknodeError
 
-COMMANDS = (status, restore, conflicts, keys)
+COMMANDS = (status, restore, conflicts, keys, simulate)
 """Modules of L{flocknode.commands}, in the order of the help."""
 
 
