@@ -9,9 +9,11 @@ from __future__ import annotations
 from random import Random
 from typing import Any, cast
 
+import attrs
+
 from flocknode.box.values import Hash
 from flocknode.exchange.exchange import Exchange
-from flocknode.flock.interfaces import MemberId, Transport
+from flocknode.flock.interfaces import FlockSettings, MemberId, Transport
 from flocknode.simulation.network import GRAIN, Machine, Network
 from flocknode.simulation.scenario import Scenario
 from flocknode.simulation.witness import Witness
@@ -104,7 +106,7 @@ class SimulatedFlock(VirtualFlock):
     """
 
     network: Network
-    members: tuple[SimulatedMember, ...]  # type: ignore[assignment]
+    members: tuple[SimulatedMember, ...]
 
     def __init__(self, scenario: Scenario, witness: Witness) -> None:
         self.scenario = scenario
@@ -137,3 +139,7 @@ class SimulatedFlock(VirtualFlock):
         host.speed = 1 + chance.uniform(-1, 1) * scenario.drift
         host.uplink = scenario.lines.get(number + 1, scenario.line or scenario.uplink)
         return host
+
+    def settings(self, me: MemberId) -> FlockSettings:
+        """See L{VirtualFlock.settings}."""
+        return attrs.evolve(super().settings(me), return_wait=self.scenario.return_wait)

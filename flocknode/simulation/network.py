@@ -182,16 +182,12 @@ class Machine(Host):
     def _carry(self, line: Line, size: int, now: float) -> float:
         """@return: when it arrives; 0 if it does not."""
         network = self._lines_of
-        left = self._free_at
-        if left < now:
-            left = now
-        self._free_at = left = left + size / self.uplink
+        self._free_at = left = max(self._free_at, now) + size / self.uplink
         if network.hard and network.is_lost(self, line):
             return 0.0
         arrival = left + line.latency + line.random() * network.jitter
-        if arrival > line.arrival:
-            line.arrival = arrival
-        return line.arrival
+        line.arrival = arrival = max(line.arrival, arrival)
+        return arrival
 
     def _take(self, look: int) -> None:
         """Frames have arrived."""
@@ -271,10 +267,10 @@ class Network(VirtualNetwork):
 
     def is_lost(self, sender: Machine, line: Line) -> bool:
         """Whether the next message does not arrive."""
-        lost = self.loss_share > 0 and line.fate() < self.loss_share
-        return lost or bool(self._groups) and not any(
+        apart = self._groups and not any(
             sender.me in group and line.receiver.me in group for group in self._groups
         )
+        return bool(apart) or (self.loss_share > 0 and line.fate() < self.loss_share)
 
     def at(self, time: float, what: Callable[..., None], *args: object) -> None:
         """See L{VirtualNetwork.at}."""

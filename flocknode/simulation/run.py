@@ -27,6 +27,8 @@ STARTS: Final = 2.0
 """Seconds within which the nodes start."""
 SETTLED: Final = 2.0
 """Seconds of idleness after which the flock is thought to be formed, or done."""
+IDLE_WITHIN: Final = 60.0
+"""Seconds after the end in which all have to become idle, at least."""
 FORMED_WITHIN: Final = 60.0
 """Seconds."""
 NAME: Final = b"new"
@@ -122,8 +124,8 @@ class Run:
             if all_have_it is not None and network.time > change + scenario.last_event:
                 break
             network.run(LOOK)
-        idle = network.run_until(self.settled(), max(end - network.time, 30.0))
-        breaches += self._final(idle)
+        idle = network.run_until(self.settled(), max(end - network.time, IDLE_WITHIN))
+        breaches += self._final(all_have_it is not None, idle)
         rounds = {id: seen for id, seen in self.witness.rounds.items() if id not in known}
         starts = [min(seen.started.values()) for seen in rounds.values() if seen.started]
         after = self.witness.tally
@@ -202,13 +204,13 @@ class Run:
 
         return settled
 
-    def _final(self, idle: bool) -> list[Breach]:
+    def _final(self, equal: bool, idle: bool) -> list[Breach]:
         """What does not hold, at the end."""
         breaches = list(self.patrol.breaches)
-        if not self.equal():
-            lacking = [m.host.number for m in self.flock.members if NAME not in m.box.values()]
-            who = f": {len(lacking)} nodes lack the file" if lacking else ""
-            breaches.append(Breach(EQUAL, f"after {self.network.time:.0f} s{who}"))
+        if not equal:
+            breaches.append(Breach(EQUAL, f"not all did within {self.scenario.patience:.0f} s"))
+        elif not self.equal():
+            breaches.append(Breach(EQUAL, "all did, but do not any more"))
         if not idle:
             states = sorted({(s.status, len(s.alive)) for s in self.states().values()})
             what = ", ".join(f"state {status} with {alive} alive" for status, alive in states)

@@ -6,6 +6,7 @@ What is simulated.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import attrs
 
@@ -54,6 +55,7 @@ class Scenario:
     @ivar crashes: of one group each; they start again at the end.
     @ivar partitions: groups of nodes; who is in none, is alone.
     @ivar late: nodes that start only then.
+    @ivar return_wait: see L{flocknode.flock.interfaces.FlockSettings}.
     @ivar limit: seconds after the change at which the simulation ends; None: as
         many as it should take at the very most.
     """
@@ -72,6 +74,7 @@ class Scenario:
     crashes: tuple[Span, ...] = ()
     partitions: tuple[Span, ...] = ()
     late: Mapping[int, float] = attrs.field(factory=dict)
+    return_wait: tuple[float, float] = (30.0, 300.0)
     seed: int = 1
     limit: float | None = None
 
@@ -92,7 +95,7 @@ class Scenario:
             if sum(map(len, span.groups)) != len(frozenset().union(*span.groups)):
                 raise ScenarioError("a node is on two sides of a partition")
         ordered = sorted(self.partitions, key=lambda span: span.start)
-        for one, other in zip(ordered, ordered[1:], strict=False):
+        for one, other in pairwise(ordered):
             if other.start < one.end:
                 raise ScenarioError("a partition begins before another has ended")
         if self.source in self.late:
