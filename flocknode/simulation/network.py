@@ -107,6 +107,11 @@ class Machine(Host):
         """See L{Host.now}."""
         return self._lines_of.time * self.speed + self._monotonic
 
+    @property
+    def runs(self) -> bool:
+        """Whether it is up, and does not stand still."""
+        return self.engine is not None and self._lines_of.time >= self._still_until
+
     def start(self) -> None:
         """See L{Host.start}."""
         self._looking = self.in_round = False

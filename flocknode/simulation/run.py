@@ -179,7 +179,7 @@ class Run:
 
     def states(self) -> dict[int, FlockState]:
         """Of all that run, by number."""
-        return {m.host.number: m.shown for m in self.flock.members if m.host.engine is not None}
+        return {m.host.number: m.shown for m in self.flock.members if m.host.runs}
 
     def _patrol(self) -> None:
         states = self.states()
