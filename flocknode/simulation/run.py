@@ -31,6 +31,7 @@ IDLE_WITHIN: Final = 60.0
 """Seconds after the end in which all have to become idle, at least."""
 FORMED_WITHIN: Final = 60.0
 """Seconds."""
+_MIB: Final = 1 << 20
 NAME: Final = b"new"
 """Of the file."""
 
@@ -113,7 +114,7 @@ class Run:
         change, before = network.time, attrs.evolve(self.witness.tally)
         known = set(self.witness.rounds)
         self._schedule()
-        content = Random(f"{scenario.seed} content").randbytes(scenario.size)
+        content = _content(scenario.seed, scenario.size)
         self._steps.clear()
         self.flock.members[scenario.source - 1].box.put(NAME, content)
         end = change + scenario.patience
@@ -218,3 +219,11 @@ class Run:
         links = self.scenario.nodes - 1
         breaches += check_traffic(self.witness, links, self.scenario.calm)
         return breaches
+
+
+def _content(seed: int, size: int) -> bytes:
+    """Bytes of which no two blocks are equal."""
+    chance = Random(f"{seed} content")
+    whole, rest = divmod(size, _MIB)
+    parts = [chance.randbytes(_MIB) for _ in range(whole)]
+    return b"".join([*parts, chance.randbytes(rest)])

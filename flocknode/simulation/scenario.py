@@ -16,6 +16,8 @@ from flocknode.flock.rate import SLOT_SECONDS, slot_payload, uplink_step
 
 MOST_NODES = 250
 """A heartbeat counts members in a byte."""
+LARGEST = 2 << 30
+"""Bytes of the file, which is kept in memory."""
 
 
 class ScenarioError(FlocknodeError):
@@ -82,6 +84,8 @@ class Scenario:
         """@raise ScenarioError: this makes no sense."""
         if not 2 <= self.nodes <= MOST_NODES:
             raise ScenarioError(f"there can be 2 to {MOST_NODES} nodes, not {self.nodes}")
+        if self.size > LARGEST:
+            raise ScenarioError(f"the file can have up to {LARGEST >> 20} MiB")
         spans = self.crashes + self.partitions
         named = {self.source, *self.late, *self.lines}
         for span in spans:
@@ -111,6 +115,8 @@ class Scenario:
     @property
     def last_event(self) -> float:
         """When all is well for good."""
+        if self.size > LARGEST:
+            raise ScenarioError(f"the file can have up to {LARGEST >> 20} MiB")
         spans = self.crashes + self.partitions
         return max([0.0, *(span.end for span in spans), *self.late.values()])
 
