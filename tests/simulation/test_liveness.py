@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocknode.flock.conductor import Conductor
 from flocknode.simulation.flock import SimulatedMember
 from flocknode.simulation.invariants import FRAMES, INSIDE, check_traffic
 from flocknode.simulation.run import Run
@@ -202,3 +203,10 @@ class Liveness(SynchronousTestCase):
         self.assertEqual(flock.run.patrol.breaches, [], told)
         inside = list(check_traffic(flock.run.witness, nodes - 1, calm=False))
         self.assertEqual([b for b in inside if b.invariant in CERTAIN], [], told)
+
+    def test_a_flock_that_does_not_recover_is_found(self) -> None:
+        self.patch(Conductor, "call", lambda conductor, now: None)
+        flock = Course(3, 1, 2, (0.0, 0.0))
+        flock.befall(Fault("put", 0, 8.0, 1.0))
+        flock.recover()
+        self.assertFalse(flock.becomes_good(FAULT_FREE))
