@@ -7,14 +7,14 @@ L{flocknode.simulation.network}.
 from __future__ import annotations
 
 from random import Random
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import attrs
 
 from flocknode.box.values import Hash
 from flocknode.exchange.exchange import Exchange
 from flocknode.flock.interfaces import FlockSettings, MemberId, Transport
-from flocknode.simulation.network import GRAIN, Machine, Network
+from flocknode.simulation.network import Machine, Network
 from flocknode.simulation.scenario import Scenario
 from flocknode.simulation.witness import Witness
 from flocknode.testing.flocks import VirtualFlock, VirtualMember
@@ -22,6 +22,10 @@ from flocknode.testing.network import Engine, Host
 
 WALL_MS = 1_700_000_000_000
 """What true wall clocks show at the beginning, ms since 1970."""
+
+PIPE: Final = 0.01
+"""Seconds that what the engine tells takes to the exchange, and what comes
+meanwhile goes along."""
 
 Call = tuple[str, tuple[Any, ...]]
 
@@ -60,7 +64,7 @@ class SimulatedMember(VirtualMember):
     def _later(self, name: str, *arguments: Any) -> None:
         if not self._told:
             network = self.flock.network
-            network.at(network.time + GRAIN / 2, self._tell, self._told, self._exchange)
+            network.at(network.time + PIPE, self._tell, self._told, self._exchange)
         self._told.append((name, arguments))
 
     def _tell(self, told: list[Call], exchange: Exchange) -> None:
