@@ -22,6 +22,7 @@ from typing import Final, Protocol, cast
 import attrs
 
 from flocknode.flock.interfaces import MemberId
+from flocknode.flock.messages import FRAME_SUBSCRIPTION
 from flocknode.testing.network import Build, Host, VirtualNetwork
 
 GRAIN: Final = 0.01
@@ -97,7 +98,7 @@ class Machine(Host):
         self.uplink = math.inf
         self.in_round = False
         self.lines: dict[MemberId, Line] = {}
-        self._lines_of = cast(Network, network)
+        self._net = cast(Network, network)
         self._free_at = 0.0
         self._inbox: dict[int, list[tuple[int, MemberId, bytes]]] = {}
         self._looking = False
@@ -105,12 +106,12 @@ class Machine(Host):
     @property
     def now(self) -> float:
         """See L{Host.now}."""
-        return self._lines_of.time * self.speed + self._monotonic
+        return self._net.time * self.speed + self._monotonic
 
     @property
     def runs(self) -> bool:
         """Whether it is up, and does not stand still."""
-        return self.engine is not None and self._lines_of.time >= self._still_until
+        return self.engine is not None and self._net.time >= self._still_until
 
     def start(self) -> None:
         """See L{Host.start}."""
@@ -128,7 +129,7 @@ class Machine(Host):
 
     def heartbeat(self, message: bytes) -> None:
         """See L{flocknode.flock.interfaces.Transport}."""
-        network = self._lines_of
+        network = self._net
         now = network.time
         network.watcher.heartbeat(now, self, message)
         for line in self.lines.values():
@@ -139,7 +140,7 @@ class Machine(Host):
 
     def frame(self, to: MemberId, message: bytes) -> bool:
         """See L{flocknode.flock.interfaces.Transport}."""
-        network, line = self._lines_of, self.lines[to]
+        network, line = self._net, self.lines[to]
         now, waiting = network.time, line.waiting
         slot = message[_SLOT]
         while waiting and waiting[0] <= now:
@@ -176,17 +177,18 @@ class Machine(Host):
     def arrive(self, life: int, sender: MemberId, message: bytes) -> None:
         """See L{Host.arrive}; what is due thereafter is asked for a moment later."""
         engine = self.engine
-        if engine is None or life != self._life or self._lines_of.time < self._still_until:
+        frame = message[:1] == FRAME_SUBSCRIPTION  # of those held while it stood still
+        if engine is None or life != self._life or frame or not self.runs:
             super().arrive(life, sender, message)
             return
         engine.heartbeat_received(sender, message, self.now)
         if not self._looking:
             self._looking = True
-            self._network.at(self._lines_of.time + _LOOK_AFTER, self._look, life)
+            self._network.at(self._net.time + _LOOK_AFTER, self._look, life)
 
     def _carry(self, line: Line, size: int, now: float) -> float:
         """@return: when it arrives; 0 if it does not."""
-        network = self._lines_of
+        network = self._net
         self._free_at = left = max(self._free_at, now) + size / self.uplink
         if network.hard and network.is_lost(self, line):
             return 0.0
@@ -197,7 +199,7 @@ class Machine(Host):
     def _take(self, look: int) -> None:
         """Frames have arrived."""
         frames = self._inbox.pop(look)
-        if self._lines_of.time < self._still_until:
+        if self._net.time < self._still_until:
             self._held += [(sender, message) for life, sender, message in frames]
             return
         engine, now, current = self.engine, self.now, self._life
@@ -213,7 +215,7 @@ class Machine(Host):
             self._advance(engine)
 
     def _advance(self, engine: object) -> None:
-        if self._lines_of.time < self._still_until or self.engine is None:
+        if self._net.time < self._still_until or self.engine is None:
             return
         due = (self.engine.advance(self.now) - self._monotonic) / self.speed
         # Rounding alone is no other time.
