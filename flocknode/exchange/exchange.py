@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 import attrs
@@ -229,6 +229,11 @@ class Exchange:
                 self._identify(sharing)
 
     # Time
+
+    def together(self) -> AbstractContextManager[None]:
+        """Around several calls that are made at the same moment: it is decided
+        once what to do about all of them."""
+        return self._turn()
 
     def tick(self) -> None:
         """To be called four times a second."""

@@ -217,19 +217,20 @@ class Peer:
 
     def flush(self) -> None:
         """Send what was gathered."""
+        if not (self._cancel or self._want or self._gone or self._have):
+            return
         records: list[Record] = [Cancel(hashes) for hashes in _parts(self._cancel)]
         for box, blocks in self._want.items():
             records += [Want(box, part) for part in _parts(blocks)]
         records += [Gone(hashes) for hashes in _parts(self._gone)]
         for box, had in self._have.items():
             records += [Have(box, hashes) for hashes in _parts(had)]
-        if records:
-            self._cancel.clear()
-            self._want.clear()
-            self._gone.clear()
-            self._have.clear()
-            for record in records:
-                self.outbox.send(CONTROL, encode(record))
+        self._cancel.clear()
+        self._want.clear()
+        self._gone.clear()
+        self._have.clear()
+        for record in records:
+            self.outbox.send(CONTROL, encode(record))
 
     def tick(self) -> None:
         """To be called several times a second."""

@@ -171,7 +171,7 @@ class Flock:
             self._forget(sender)
             self._observer.alive(member, 0)
         alone = len(self._membership.current.heard) == 1
-        agree = self._time.agrees_with(sender.estimate, shown=self._me in sender.hears())
+        agree = self._time.agrees_with(sender.estimate, shown=sender.shows(self._me))
         if (alone or not agree) and self._prefers(sender, now):
             self._time.adopt(sender.estimate)
             self._stepped = now

@@ -113,9 +113,17 @@ class Member:
 
     def hears(self) -> frozenset[MemberId]:
         """Whom it shows as heard: the ids of its last turn, and itself."""
-        turns = -(-self.count // IDS_SHOWN) if self.count else 1
-        oldest = self._heartbeats - turns - (turns > 1)
+        oldest = self._forgotten()
         return frozenset(m for m, seen in self._listed.items() if seen > oldest) | {self.id}
+
+    def shows(self, member: MemberId) -> bool:
+        """Whether it shows this one as heard; as L{hears}, but quick in a large flock."""
+        return member == self.id or self._listed.get(member, -1) > self._forgotten()
+
+    def _forgotten(self) -> int:
+        """The heartbeat up to which an id that was shown does not count any more."""
+        turns = -(-self.count // IDS_SHOWN) if self.count else 1
+        return self._heartbeats - turns - (turns > 1)
 
     def gone(self) -> None:
         """It fell silent: nothing it showed counts any more."""
@@ -195,7 +203,7 @@ class Membership:
         heard = [
             m
             for m in self._members.values()
-            if m.alive and time.agrees_with(m.estimate, shown=self._me in m.hears())
+            if m.alive and time.agrees_with(m.estimate, shown=m.shows(self._me))
         ]
         everyone = {self._me, *(m.id for m in heard)}
         chosen = everyone
@@ -203,7 +211,7 @@ class Membership:
             chosen = self._agreeable(everyone)
             if chosen == everyone:
                 self._apart = 0
-        mutual = frozenset(m.id for m in heard if m.id in chosen and self._me in m.hears())
+        mutual = frozenset(m.id for m in heard if m.id in chosen and m.shows(self._me))
         self.current = Set.of(everyone, chosen, chosen - mutual - {self._me})
         new = mutual - self._mutual
         # That a member hears this node was shown in the slot before already.

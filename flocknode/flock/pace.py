@@ -12,7 +12,8 @@ member that vanished, and says nothing of the links.
  - When some do, two steps less than what did arrive; and there it stays.
  - After four calm decisions, a probe: the step that was held before, if the fall
    may have been an accident, else one step more.
- - A probe that holds for two decisions is followed by one of twice the stride.
+ - A probe that holds for two decisions (four, if that step failed before) is
+   followed by one of twice the stride.
    One that fails leads back, at least two steps, and doubles the wait until the
    step that failed is tried again, up to 256 decisions.
 
@@ -34,6 +35,9 @@ _MOST_REPORTS: Final = 8
 PROBE_DECISIONS: Final = 2
 """Calm decisions until a probe has not failed: queues hide for a while that a
 link is too slow."""
+DOUBTED_DECISIONS: Final = 4
+"""The same for a step that failed before: one that is only a few per cent too
+much takes this long to fill the queues, and then everything begins anew."""
 FALL: Final = 2
 """Steps below what arrived, and below a probe that failed: what has piled up
 in queues meanwhile must drain."""
@@ -111,7 +115,8 @@ class Pace:
             self.step = min(self.step + STEPS_PER_OCTAVE, ceiling, LAST_STEP)
             return
         if self._before_probe is not None:
-            if self._calm < PROBE_DECISIONS:
+            tried = self._failed is not None and self.step >= self._failed
+            if self._calm < (DOUBTED_DECISIONS if tried else PROBE_DECISIONS):
                 return
             self._hold()
         elif self._calm < FIRST_WAIT:
@@ -128,7 +133,9 @@ class Pace:
             if self._calm >= FIRST_WAIT:
                 self._held = step
             self.step = max(0, delivered - FALL)
-            self._wait = FIRST_WAIT
+            if self._since_fall >= FIRST_WAIT:
+                # Else the fall before was not deep enough, and this one is part of it.
+                self._wait = FIRST_WAIT
         else:
             self._held = None
             self.step = max(0, min(probed, step - FALL))

@@ -51,9 +51,12 @@ class MemoryBox:
         name: str = "box",
         random: random.Random | None = None,
         later: Callable[[Callable[[], None]], object] | None = None,
+        pool: dict[Hash, bytes] | None = None,
     ) -> None:
         """
         @param random: for index ids.
+        @param pool: blocks that several boxes keep once for all of them, so
+            that many boxes may hold the same large content.
         @param later: calls what it is given after a while, in order: then
             results come as late as those of a box with threads do.
         """
@@ -65,7 +68,7 @@ class MemoryBox:
         self._random = random or _unseeded()
         self._later = later
         self._listener: BoxListener | None = None
-        self._contents = MemoryContents()
+        self._contents = MemoryContents(pool)
         self._placed: dict[Path, Head] = {}
         self._begin()
 
@@ -130,6 +133,10 @@ class MemoryBox:
             for path, head in self._placed.items()
             if not head.value.deleted
         }
+
+    def values(self) -> dict[Path, Value]:
+        """What the folder holds, without the content: that is named in the value."""
+        return {path: head.value for path, head in self._placed.items() if not head.value.deleted}
 
     def restart(self) -> None:
         """What a new process would know: nobody listens, nothing is new."""

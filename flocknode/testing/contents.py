@@ -33,7 +33,12 @@ class MemoryContents:
     Blocks in memory; tells the listener of the box what is needed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pool: dict[Hash, bytes] | None = None) -> None:
+        """
+        @param pool: blocks that were verified, by whichever box: what is equal
+            to one of these is right, and not kept a second time.
+        """
+        self._pool = pool
         self._box: object = None
         self._listener: BoxListener | None = None
         self._blocks: dict[Hash, bytes] = {}
@@ -71,12 +76,17 @@ class MemoryContents:
         for start in range(0, size, block_size):
             block = data[start : start + block_size]
             hashes.append(content.block_hash(block))
-            self._blocks[hashes[-1]] = block
+            self._blocks[hashes[-1]] = self._pooled(hashes[-1], block)
         name = content.content_hash(size, block_size, hashes)
         if len(hashes) > 1:
-            self._blocks[name] = content.encode_list(block_size, size, hashes)
+            listed = content.encode_list(block_size, size, hashes)
+            self._blocks[name] = self._pooled(name, listed)
         self._whole.add(name)
         return name, size, block_size
+
+    def _pooled(self, hash: Hash, data: bytes) -> bytes:
+        """A block that is right, or the same one that another box keeps."""
+        return data if self._pool is None else self._pool.setdefault(hash, data)
 
     def holds(self, head: Head) -> bool:
         """Is the content of this head here, all of it?"""
@@ -148,10 +158,11 @@ class MemoryContents:
             if need is None:
                 good.append(content.verify(hash, data) or content.verify(hash, data, True))
                 continue
-            good.append(content.verify_block(need, data))
+            known = self._pool.get(hash) if self._pool is not None else None
+            good.append(content.verify_block(need, data) if known is None else known == data)
             if not good[-1]:
                 continue
-            self._blocks[hash] = data
+            self._blocks[hash] = self._pooled(hash, data)
             del self._needs[hash]
             arrived.append(hash)
             for name in self._users.pop(hash):

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from random import Random
 from typing import Any
 
+from flocknode.box.values import Hash
 from flocknode.exchange.exchange import Exchange
 from flocknode.flock.core import Flock
 from flocknode.flock.interfaces import (
@@ -43,9 +44,12 @@ class VirtualMember:
     @ivar shown: what the engine told last of its state.
     """
 
-    def __init__(self, flock: VirtualFlock, me: MemberId, seed: int) -> None:
+    def __init__(
+        self, flock: VirtualFlock, me: MemberId, seed: int, pool: dict[Hash, bytes] | None = None
+    ) -> None:
+        """@param pool: see L{MemoryBox}."""
         self.me = me
-        self.box = MemoryBox("papers", random=Random(f"box {seed}"))
+        self.box = MemoryBox("papers", random=Random(f"box {seed}"), pool=pool)
         self.shown = FlockState()
         self.host: Host
         self._flock = flock
@@ -161,12 +165,20 @@ class VirtualFlock:
         self._uplink = uplink
         self._ids = tuple(MemberId(number.to_bytes(16, "big")) for number in range(1, count + 1))
         self.members = tuple(
-            VirtualMember(self, me, seed * 100 + number) for number, me in enumerate(self._ids)
+            self.member(me, seed * 100 + number) for number, me in enumerate(self._ids)
         )
         for number, member in enumerate(self.members):
-            member.host = self.network.add(member.me, member.build, monotonic=1000.0 * number)
+            member.host = self.place(number, member)
         for number in range(count) if start is None else start:
             self.members[number].host.start()
+
+    def member(self, me: MemberId, seed: int) -> VirtualMember:
+        """One of the flock, which has no machine yet."""
+        return VirtualMember(self, me, seed)
+
+    def place(self, number: int, member: VirtualMember) -> Host:
+        """The machine of a member."""
+        return self.network.add(member.me, member.build, monotonic=1000.0 * number)
 
     def settings(self, me: MemberId) -> FlockSettings:
         """What a member's engine is told."""

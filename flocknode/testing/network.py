@@ -193,7 +193,10 @@ class VirtualNetwork:
     @ivar latency: and C{loss}, C{bandwidth} (bytes per second and link, may be
         infinite), C{lateness} (seconds by which the n-th wake-up of a member is
         late): may be replaced at any time.
+    @ivar host: makes a machine of (network, id, build, monotonic, wall clock).
     """
+
+    host: type[Host] = Host
 
     def __init__(
         self,
@@ -232,7 +235,7 @@ class VirtualNetwork:
         @param monotonic: what its monotonic clock shows at the network's 0.
         @param wall_ms: what its wall clock shows then, ms since 1970.
         """
-        host = self.hosts[me] = Host(self, me, build, monotonic, wall_ms)
+        host = self.hosts[me] = self.host(self, me, build, monotonic, wall_ms)
         return host
 
     def partition(self, *groups: Iterable[MemberId]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.flock.pace import DECISION_SLOTS, Pace
-from flocknode.flock.rate import LAST_STEP, UNMEASURED, rate
+from flocknode.flock.rate import LAST_STEP, SLOT_SECONDS, UNMEASURED, rate, step_of
 from flocknode.testing.network import VirtualNetwork
 from tests.flock.support import World
 
@@ -121,6 +121,27 @@ class Falling(PaceCase):
             pace.report(number - 1, delivered)
             pace.report(number, delivered)
             self.assertTrue(0 <= pace.boundary(number, True, ceiling) <= ceiling)
+
+
+class Hiding(SynchronousTestCase):
+    """Queues of 100 ms hide for a while that a link is too slow."""
+
+    def test_a_step_that_is_a_little_too_much_is_not_tried_again_and_again(self) -> None:
+        ceiling = 38
+        link = 1.05 * rate(35)
+        pace = Pace(ceiling)
+        in_force: dict[int, int] = {}
+        queued = 0.0
+        for slot in range(1000, 1000 + 150 * DECISION_SLOTS):
+            sent = in_force.get(slot - 1, ceiling)
+            queued = max(0.0, queued + (rate(sent) - link) * SLOT_SECONDS)
+            full = 0.1 * rate(sent)
+            pace.report(slot - 1, sent if queued <= full else step_of(link))
+            queued = min(queued, full)
+            in_force[slot + 2] = pace.boundary(slot, True, ceiling)
+        steps = list(in_force.values())[len(in_force) // 2 :]
+        self.assertLessEqual(max(steps), 36)
+        self.assertGreater(sum(step in (34, 35) for step in steps), 0.9 * len(steps))
 
 
 class InAFlock(SynchronousTestCase):

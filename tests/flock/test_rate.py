@@ -62,6 +62,12 @@ class DeliveredTests(SynchronousTestCase):
     def test_all_frames_deliver_the_step_itself(self, step: int) -> None:
         self.assertEqual(rate.delivered_step(step, rate.frames_per_slot(step)), step)
 
+    @given(STEPS)
+    def test_one_frame_in_32_may_be_missing(self, step: int) -> None:
+        due = rate.frames_per_slot(step)
+        self.assertEqual(rate.delivered_step(step, due - due // 32), step)
+        self.assertLess(rate.delivered_step(step, due - due // 32 - 1), max(step, 1))
+
     @given(STEPS.filter(lambda step: step > 8))
     def test_half_of_them_deliver_an_octave_less(self, step: int) -> None:
         half = rate.frames_per_slot(step) // 2

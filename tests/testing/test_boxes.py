@@ -227,6 +227,38 @@ class Exchanging(BoxCase):
         self.assertEqual(self.box.acknowledged_by(A), 0)
 
 
+class Pooled(BoxCase):
+    """Boxes that keep each block once for all of them."""
+
+    def setUp(self) -> None:
+        pool: dict[Hash, bytes] = {}
+        self.box, self.other = (
+            MemoryBox(random=random.Random(seed), pool=pool) for seed in (1, 2)
+        )
+        self.other.put(b"large", LARGE)
+        self.join()
+
+    def test_what_comes_is_not_kept_a_second_time(self) -> None:
+        while needs := self.box.needs():
+            found = self.successResultOf(self.other.read_many([need.hash for need in needs]))
+            # an equal block, but another object, as one that came over a link is
+            blocks = [bytes(bytearray(data or b"")) for data in found]
+            hashes = [need.hash for need in needs]
+            self.successResultOf(self.box.write(list(zip(hashes, blocks, strict=True))))
+            kept = self.successResultOf(self.box.read_many(hashes))
+            self.assertTrue(all(one is other for one, other in zip(kept, found, strict=True)))
+        self.assertEqual(self.box.values(), self.other.values())
+        self.assertEqual(self.box.files(), self.other.files())
+
+    def test_a_block_that_is_wrong_is_refused_though_the_right_one_is_there(self) -> None:
+        (need,) = self.box.needs()
+        self.assertEqual(
+            self.successResultOf(self.box.write([(need.hash, bytes(need.size))])), [False]
+        )
+        self.assertEqual(self.box.needs(), [need])
+        self.assertEqual(self.box.values(), {})
+
+
 class Lives(BoxCase):
     """Restarts, and boxes that are slow or broken."""
 
