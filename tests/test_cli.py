@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -87,6 +88,21 @@ class Case(SynchronousTestCase):
         self.assertEqual((code, out), (1, ""))
         self.assertRegex(err, r"\Aflocknode: [^\n]*\n\Z")
         return err
+
+
+
+class Module(SynchronousTestCase):
+    """C{python -m flocknode}."""
+
+    def test_it_is_the_command(self) -> None:
+        said = subprocess.run(
+            [sys.executable, "-m", "flocknode", "--version"],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(cli.__file__).parent.parent,
+        )
+        self.assertEqual(said.stdout, f"flocknode {__version__}\n")
 
 
 class Confirm(Case):
