@@ -19,7 +19,6 @@ What its host (the wire process, or a test) does:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Final
 
 from twisted.logger import Logger
@@ -38,12 +37,12 @@ from flocknode.flock.interfaces import (
     Priority,
     Transport,
 )
+from flocknode.flock.leading import Leading
 from flocknode.flock.link import Outgoing
 from flocknode.flock.members import SILENCE, Member, Membership
 from flocknode.flock.messages import parse_frame
-from flocknode.flock.pace import Pace
 from flocknode.flock.pulse import Pulse
-from flocknode.flock.rate import UNMEASURED, Steps, delivered_step, queue_limit, uplink_step
+from flocknode.flock.rate import UNMEASURED, Steps, queue_limit, uplink_step
 from flocknode.flock.rounds import JOIN_SLOTS
 from flocknode.flock.shaper import Shaper
 from flocknode.flock.streams import RandomStreams
@@ -119,7 +118,7 @@ class Flock:
             trace=trace,
         )
         self._pulse = Pulse(settings, self._uplink, random, now)
-        self._pace: Pace | None = None
+        self._leading = Leading(self._me, self._uplink, self._members, self._steps)
         self._snapshot = self._look(now)
         self._stepped = -math.inf
         self._queue_limit = 0
@@ -336,34 +335,13 @@ class Flock:
             elif len(before.members) == 1:
                 self._pulse.formed(now)
         self._snapshot = self._look(now)
-        self._lead(after.members, now)
+        self._leading.boundary(self._slot, after.members, self._conductor.round)
         self._steps.forget_before(self._slot - JOIN_SLOTS)
         self._conductor.boundary(self._snapshot, self._membership.appeared, now)
         limit = queue_limit(self._steps.at(self._slot))
         if limit != self._queue_limit:
             self._queue_limit = limit
             self._transport.frame_queue(limit)
-
-    def _lead(self, members: Sequence[MemberId], now: float) -> None:
-        """If this node leads, it decides about the rate."""
-        if members[0] != self._me:
-            self._pace = None
-            return
-        trailers = [self._members[m].trailer for m in members[1:]]
-        shown = [trailer for trailer in trailers if trailer is not None]
-        ceiling = min([self._uplink, *(trailer.uplink for trailer in shown)])
-        if self._pace is None:
-            step = self._steps.at(self._slot + 1)
-            self._pace = Pace(step, calm=step < ceiling)
-        for trailer in shown:
-            self._pace.report(trailer.slot - 1, trailer.delivered)
-        current = self._conductor.round
-        if current is not None:
-            self._pace.report(self._slot - 2, self._delivered_in(self._slot - 2))
-        step = self._pace.boundary(
-            self._slot, current is not None and self._slot > current.start_slot, ceiling
-        )
-        self._steps.decide(self._slot + 2, step)
 
     def _tell_digests(self) -> None:
         """What counts is what members show when they had a slot to calm down after a round."""
@@ -402,21 +380,7 @@ class Flock:
         """The step that all incoming links delivered in the last slot, if its frames are here."""
         if now < self._time.boundary(self._slot) + ARRIVING:
             return UNMEASURED
-        return self._delivered_in(self._slot - 1)
-
-    def _delivered_in(self, slot: int) -> int:
-        current = self._conductor.round
-        if current is None or slot < current.start_slot:
-            return UNMEASURED
-        step = self._steps.at(slot)
-        arrived = [
-            self._members[m].arrived.get(slot, 0)
-            for m in current.members
-            if self._members[m].since + JOIN_SLOTS <= slot
-        ]
-        # Nothing at all comes from one who is gone, not from one who is slow.
-        steps = [delivered_step(step, frames) for frames in arrived if frames]
-        return min(steps, default=UNMEASURED)
+        return self._leading.delivered(self._slot - 1, self._conductor.round)
 
     def _report(self, now: float) -> None:
         if now - self._reported_at < STATE_INTERVAL:
