@@ -29,6 +29,7 @@ def record(
     cluster = WatchedCluster(top / "flock", nodes, uplink, switch_or_none(nodes), leaky)
     try:
         sources = Sources(cluster, seed, archive)
+        sources.survey()
         cluster.start()
         cluster.together()
         sources.change("many files")

@@ -100,10 +100,15 @@ class WatchedCluster(Cluster):
         self.capture = self.top / "capture.pcap"
 
     def command(self, node: int) -> list[str]:
-        """Also says in which namespace."""
+        """
+        Also says in which namespace, and on which core: if all nodes had all
+        cores, the load of one would be the load of all.
+        """
         inside = ["ip", "netns", "exec", self.switch.namespace(node)] if self.switch else []
+        cores = sorted(os.sched_getaffinity(0))
+        pinned = ["taskset", "-c", str(cores[node % len(cores)])] if shutil.which("taskset") else []
         leaky = [sys.executable, "-m", "benchmarks.leaky"]
-        return [*inside, *(leaky if self._leaky else super().command(node))]
+        return [*inside, *pinned, *(leaky if self._leaky else super().command(node))]
 
     def watch(self) -> None:
         """Write down all packets from now on."""
