@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -19,16 +20,19 @@ from pathlib import Path
 
 from benchmarks.sources import Sources
 from benchmarks.switch import WatchedCluster, switch_or_none, why_not
+from flocknode.observe import labels
+from flocknode.observe.report import attack, look, read_segments
+from flocknode.observe.tables import node_table
 
 
-def record(
-    keep: Path, nodes: int, rounds: int, seed: int, uplink: str, archive: int, leaky: bool
-) -> None:
+def record(keep: Path, options: argparse.Namespace) -> None:
     """Run the flock; leave C{capture.pcap} and C{labels.tsv} in C{keep}."""
+    nodes = options.nodes
     top = Path(tempfile.mkdtemp(prefix="anonymity-", dir=keep))
-    cluster = WatchedCluster(top / "flock", nodes, uplink, switch_or_none(nodes), leaky)
+    cluster = WatchedCluster(top / "flock", nodes, switch_or_none(nodes), options.uplink)
+    cluster.leaky = options.leaky
     try:
-        sources = Sources(cluster, seed, archive)
+        sources = Sources(cluster, options.seed, options.archive)
         sources.survey()
         cluster.start()
         cluster.together()
@@ -37,7 +41,7 @@ def record(
         sources.settle()
         sources.labels.clear()
         cluster.watch()
-        for _ in range(rounds):
+        for _ in range(options.rounds):
             sources.change()
             sources.settle()
             sources.write(keep / "labels.tsv")
@@ -60,21 +64,22 @@ def main() -> None:
     parser.add_argument("--archive", type=int, default=512, help="MiB that a source hashes")
     parser.add_argument("--leaky", action="store_true", help="with a planted leak")
     parser.add_argument("--keep", type=Path, help="folder for the capture and the labels")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     reason = why_not()
     if reason:
         sys.exit(f"Nothing can be watched here: {reason}.")
-    keep = arguments.keep or Path(tempfile.mkdtemp(prefix="anonymity-"))
+    keep = options.keep or Path(tempfile.mkdtemp(prefix="anonymity-"))
     keep.mkdir(parents=True, exist_ok=True)
-    record(
-        keep,
-        arguments.nodes,
-        arguments.rounds,
-        arguments.seed,
-        arguments.uplink,
-        arguments.archive,
-        arguments.leaky,
-    )
+    # What was started and made is ended and removed, whoever ends this.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(1))
+    record(keep, options)
+    known = labels.read((keep / "labels.tsv").read_text().splitlines())
+    seen = look(read_segments(keep / "capture.pcap"))
+    print(*node_table(seen.traffic, seen.beats), sep="\n")
+    print(f"{len(seen.rounds)} rounds", end="\n\n")
+    print(*attack(seen, known), sep="\n")
+    if options.keep is None:
+        shutil.rmtree(keep)
 
 
 if __name__ == "__main__":

@@ -84,14 +84,14 @@ class WatchedCluster(Cluster):
 
     @ivar switch: None on loopback.
     @ivar capture: the file with the packets.
+    @ivar leaky: with L{benchmarks.leaky} in place of the nodes.
     """
 
     def __init__(
-        self, top: str | Path, count: int, uplink: str, switch: Switch | None, leaky: bool = False
+        self, top: str | Path, count: int, switch: Switch | None, uplink: str = "40 Mbit/s"
     ) -> None:
-        """@param leaky: with L{benchmarks.leaky} in place of the nodes."""
         self.switch = switch
-        self._leaky = leaky
+        self.leaky = False
         self._passer_by: subprocess.Popen[bytes] | None = None
         endpoints = (
             [f"tcp://{switch.address(node)}:{PORT}" for node in range(count)] if switch else ()
@@ -108,7 +108,7 @@ class WatchedCluster(Cluster):
         cores = sorted(os.sched_getaffinity(0))
         pinned = ["taskset", "-c", str(cores[node % len(cores)])] if shutil.which("taskset") else []
         leaky = [sys.executable, "-m", "benchmarks.leaky"]
-        return [*inside, *pinned, *(leaky if self._leaky else super().command(node))]
+        return [*inside, *pinned, *(leaky if self.leaky else super().command(node))]
 
     def watch(self) -> None:
         """Write down all packets from now on."""

@@ -71,7 +71,7 @@ def _decode_v4(time: float, data: bytes, at: int) -> Segment | None:
     length = (first & 15) * 4
     if protocol != _TCP or fragment & 0x1FFF or length < 20:
         return None
-    return _decode_tcp(time, data, at + length, total - length, source, target)
+    return _decode_tcp(time, data, at + length, total - length, (source, target))
 
 
 def _decode_v6(time: float, data: bytes, at: int) -> Segment | None:
@@ -84,20 +84,26 @@ def _decode_v6(time: float, data: bytes, at: int) -> Segment | None:
         following = data[at]
         at += length
         payload -= length
-    return _decode_tcp(time, data, at, payload, source, target) if following == _TCP else None
+    if following != _TCP:
+        return None
+    return _decode_tcp(time, data, at, payload, (source, target))
 
 
 def _decode_tcp(
-    time: float, data: bytes, at: int, length: int, source: bytes, target: bytes
+    time: float, data: bytes, at: int, length: int, ends: tuple[bytes, bytes]
 ) -> Segment | None:
-    """@param length: of header and payload, as IP says."""
+    """
+    @param length: of header and payload, as IP says.
+    @param ends: addresses of source and target.
+    """
     if len(data) < at + 16:
         return None
     from_port, to_port, _, _, offset, _, window = _tcp.unpack_from(data, at)
     size = length - (offset >> 4) * 4
     if size < 0:
         return None
-    return Segment(time, _endpoint(source, from_port), _endpoint(target, to_port), size, window)
+    source, target = _endpoint(ends[0], from_port), _endpoint(ends[1], to_port)
+    return Segment(time, source, target, size, window)
 
 
 @lru_cache(maxsize=4096)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import fmean, pvariance
 from typing import Final
 
@@ -16,6 +17,8 @@ from flocknode.observe.rounds import Beats, Round
 
 TICK: Final = 0.010
 """Seconds between two emissions in a round."""
+LAST_SLOT: Final = 0.6
+"""Seconds; in the last slot, ticks are stretched to the private offset of the stop."""
 APART: Final = 0.002
 """Seconds; packets further apart are of two emissions."""
 BEFORE: Final = 3.0
@@ -93,8 +96,8 @@ def _rhythm(sent: Flow, begin: float, end: float, beyond: int) -> Features:
                 ticks[-1][1] = time
             else:
                 ticks.append([time, time])
-    firsts = [tick[0] for tick in ticks]
-    gaps = [later - earlier for earlier, later in zip(firsts, firsts[1:], strict=False)]
+    firsts = [tick[0] for tick in ticks if tick[0] < end - begin - LAST_SLOT]
+    gaps = [later - earlier for earlier, later in pairwise(firsts)]
     late = _residuals(firsts)
     lengths = [tick[1] - tick[0] for tick in ticks]
     return {
@@ -129,7 +132,7 @@ def _around(beats: Beats, sent: Flow, which: Round) -> Features:
         places = [p for p, time in enumerate(beats.times) if begin <= time < begin + BEFORE]
         times = [beats.times[place] for place in places]
         spreads = [beats.spreads[place] for place in places]
-        gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in pairwise(times)]
         found |= {
             f"heartbeats {name}": len(places),
             f"heartbeat spread {name}": fmean(spreads) if spreads else 0.0,

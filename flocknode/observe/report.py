@@ -117,9 +117,7 @@ def attack(seen: Seen, labels: Sequence[Label]) -> Iterator[str]:
     nodes = len(seen.traffic.nodes)
     results = []
     for name, each in attacks(names).items():
-        null = [
-            hit for seed in range(SHUFFLES) for hit in judge(each, shuffled(known, seed), seed)
-        ]
+        null = [hit for seed in range(SHUFFLES) for hit in judge(each, shuffled(known, seed), seed)]
         results.append((name, judge(each, known), null))
     yield f"{len(known)} rounds of {nodes} nodes, each guessed from the other four fifths:"
     yield from attack_table(results, nodes)

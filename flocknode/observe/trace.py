@@ -2,8 +2,8 @@
 """
 Traces of a simulated flock: one message a line, as a JSON object with C{time},
 C{from}, C{to} and C{size}, or as these four separated by tabs.  Lines that begin
-with C{#}, and one first line that is no message, are headers.  C{to} may be
-empty or C{*}: to all.
+with C{#}, and up to L{HEADERS} lines before the first message, say other things.
+C{to} may be empty or C{*}: to all.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final
 from flocknode.observe.packets import Endpoint, ObserveError, Segment
 
 ALL: Final = ("", "*", "all")
+HEADERS: Final = 3
 LONGEST: Final = 4096
 """Characters of a line."""
 
@@ -26,14 +27,18 @@ def read(lines: Iterable[str]) -> Iterator[Segment]:
 
     @raise ObserveError: names the line that cannot be read.
     """
+    headers = HEADERS
     for number, line in enumerate(lines, 1):
         text = line.strip("\r\n")
         if not text.strip() or text.startswith("#"):
             continue
         segment = _parse(text) if len(text) <= LONGEST else None
         if segment is not None:
+            headers = 0
             yield segment
-        elif number > 1:
+        elif headers:
+            headers -= 1
+        else:
             raise ObserveError(f"Line {number} of the trace says no time, from, to and size.")
 
 
