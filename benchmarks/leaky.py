@@ -75,7 +75,7 @@ def _node() -> None:
 def _wire() -> None:
     from flocknode.wire.__main__ import main
 
-    Flock.queue = eagerly(Flock.queue)  # type: ignore[method-assign]
+    Flock.queue = eagerly(Flock.queue)  # type: ignore[method-assign, assignment]
     main()
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.flock.core import Flock
+from flocknode.observe import attacks
 from flocknode.observe.__main__ import main
 from flocknode.observe.packets import Endpoint, Segment
 from flocknode.observe.picture import draw
@@ -47,6 +48,7 @@ class Command(SynchronousTestCase):
         return said.getvalue()
 
     def test_a_planted_leak_is_named_and_drawn(self) -> None:
+        self.patch(attacks, "can_grow_forests", lambda: False)  # they take their time
         segments, labels = leaking(12)
         Path("capture").write_bytes(pcap([(each.time, tcp(each)) for each in segments]))
         Path("labels").write_text("\n".join(["time\tsource", *labels]))
