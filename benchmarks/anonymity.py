@@ -58,7 +58,7 @@ def record(keep: Path, options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--uplink", default="40 Mbit/s")
     parser.add_argument("--archive", type=int, default=512, help="MiB that a source hashes")

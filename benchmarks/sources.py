@@ -1,7 +1,9 @@
 # Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
 """
-Changes at nodes drawn at random, one at a time, while a passer-by watches:
-what L{benchmarks.anonymity} looks at afterwards.
+Changes at nodes in a random order, one at a time, while a passer-by watches:
+what L{benchmarks.anonymity} looks at afterwards.  Every node makes as many
+changes of each kind as every other: else, naming the busiest would be right more
+often than 1/N.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 from benchmarks.switch import WatchedCluster
@@ -45,6 +48,7 @@ class Sources:
         self.labels: list[tuple[float, str, str]] = []
         self._cluster = cluster
         self._random = random.Random(seed)
+        self._deck: list[tuple[int, str]] = []
         self._number = 0
         self._deletable: list[str] = []
         data = os.urandom(1 << 20)
@@ -81,9 +85,11 @@ class Sources:
         patiently(self._cluster.settled, "in sync and idle")
 
     def change(self, kind: str = "") -> None:
-        """One change, of a kind drawn at random, and until all have it."""
-        kind = kind or self._random.choice(KINDS)
-        node = self._random.randrange(self._cluster.count)
+        """One change, and until all have it; of any kind, if none is given."""
+        if kind:
+            node = self._random.randrange(self._cluster.count)
+        else:
+            node, kind = self._draw()
         _pause.wait(self._random.uniform(0.0, 1.0))
         box = self._cluster.box(node)
         name = f"{self._number:04}"
@@ -113,6 +119,13 @@ class Sources:
             self._deletable.append(name)
         wanted = self._wanted(box / name)
         self._everywhere(lambda path: self._wanted(path / name) == wanted)
+
+    def _draw(self) -> tuple[int, str]:
+        """The next node and kind, out of a deck that holds each pair once."""
+        if not self._deck:
+            self._deck = list(product(range(self._cluster.count), KINDS))
+            self._random.shuffle(self._deck)
+        return self._deck.pop()
 
     @staticmethod
     def _wanted(path: Path) -> int:

@@ -119,7 +119,10 @@ def attack(seen: Seen, labels: Sequence[Label]) -> Iterator[str]:
     for name, each in attacks(names).items():
         null = [hit for seed in range(SHUFFLES) for hit in judge(each, shuffled(known, seed), seed)]
         results.append((name, judge(each, known), null))
-    yield f"{len(known)} rounds of {nodes} nodes, each guessed from the other four fifths:"
+    sources = [case.source for case in known]
+    most = max(map(sources.count, range(nodes))) / len(known)
+    yield f"{len(known)} rounds of {nodes} nodes, each guessed from the other four fifths;"
+    yield f"the node with the most news had {most:.3f} of them:"
     yield from attack_table(results, nodes)
     yield ""
     yield from difference_table(differences(known, names), MOST_DIFFERENCES)
