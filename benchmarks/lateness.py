@@ -48,6 +48,16 @@ def held(cluster: Cluster) -> bool:
     return any(box["name"] == "archive" and box["files"] for box in boxes)
 
 
+def read_by(pid: int) -> float:
+    """MiB that a process has read so far: did it have the work that it was to have?"""
+    (line,) = (
+        each
+        for each in Path(f"/proc/{pid}/io").read_text().splitlines()
+        if each.startswith("rchar:")
+    )
+    return int(line.split()[1]) / (1 << 20)
+
+
 def measure(top: Path, files: int, mebibytes: int, rounds: int) -> list[tuple[float, ...]]:
     """
     @param mebibytes: of a file that node 1 hashes before each round.
@@ -72,6 +82,7 @@ def measure(top: Path, files: int, mebibytes: int, rounds: int) -> list[tuple[fl
             hash_again(archive)
             (cluster.box(1) / f"{change}").write_bytes(os.urandom(1000))
             cluster.wait_equal((1, 2), lambda tree, name: name in tree, b"%d" % change)
+        print(f"node 1 has read {read_by(cluster.processes[0].pid):.0f} MiB", flush=True)
         found = [cluster.status(node) for node in range(3)]
         return [tuple(status["lateness_ms"]) for status in found if status]
     finally:

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.integration.cluster import Cluster, wait_until
@@ -127,6 +128,8 @@ class WatchedCluster(Cluster):
     def unwatch(self) -> str:
         """Stop that; what tcpdump has to say."""
         if self._passer_by is not None:
+            # What the kernel has not handed over yet would be lost.
+            time.sleep(2.0)
             self._passer_by.send_signal(signal.SIGINT)
             self._passer_by.wait(20)
             self._passer_by = None

@@ -17,7 +17,7 @@ from flocknode.observe.report import Seen, look, read_segments
 
 NODES = 3
 KINDS = ("many files", "large file", "while hashing", "delete")
-SAME = 0.05
+SAME = 0.02
 """Share by which the bytes of nodes may differ: heartbeats more or less, what the
 system sends again, and frames that a busy machine missed.  The sender of a file
 would send a multiple of what the others send."""
