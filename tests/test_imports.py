@@ -145,6 +145,11 @@ def tables_in_the_command(module: str, name: str) -> bool:
     return within(module, ("flocknode.commands", "flocknode.report")) or not within(name, "rich")
 
 
+def observer_apart(module: str, name: str) -> bool:
+    """The observer looks at nodes from outside; no part of a node knows it."""
+    return within(module, "flocknode.observe") or not within(name, "flocknode.observe")
+
+
 RULES = (
     pure,
     zeromq_in_wire,
@@ -154,6 +159,7 @@ RULES = (
     downwards,
     node_on_top,
     tables_in_the_command,
+    observer_apart,
 )
 
 
@@ -231,6 +237,7 @@ class TheRules(SynchronousTestCase):
             ("control", "from flocknode.node import Node"),
             ("control", "from rich.table import Table"),
             ("exchange.swarm", "from flocknode import node"),
+            ("node", "from flocknode.observe import report"),
             ("box.disk.folder", "from flocknode.box.merge import history"),
             ("box.index.rows", "from flocknode.box.survey.observe import Observation"),
         ]:

@@ -21,6 +21,9 @@ TOP = Path(flocknode.__file__).parent.parent
 IMPORTED_AS = {"pyzmq": "zmq", "pynacl": "nacl", "attrs": "attrs", "zope.interface": "zope"}
 """Distribution to the name it is imported by, where they differ."""
 
+OPTIONAL = {"observe": ("scikit-learn", "sklearn")}
+"""Extra to the distribution that a part does without where it is not installed."""
+
 NEEDED_BY_OTHERS = {"pyasyncore"}
 """What only a dependency imports: pyinotify needs asyncore, which Python 3.12 left out."""
 
@@ -52,6 +55,10 @@ class Package(SynchronousTestCase):
 
     def test_what_is_imported_is_required_and_the_other_way_round(self) -> None:
         names = {name.split(".")[0] for names in imports_of(modules()).values() for name in names}
+        for extra, (distribution, name) in OPTIONAL.items():
+            extras = distributions(setup()["options.extras_require"][extra])
+            self.assertEqual(extras, {distribution})
+            names.remove(name)
         names -= set(sys.stdlib_module_names) | {"flocknode"}
         names -= distributions(setup()["options.extras_require"]["watchdog"])
         required = distributions(setup()["options"]["install_requires"]) - NEEDED_BY_OTHERS

@@ -16,7 +16,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +97,23 @@ class Cluster:
     @ivar uplink: of every node, as written in its configuration.
     """
 
-    def __init__(self, top: str | Path, count: int = 3, uplink: str = "400 Mbit/s") -> None:
+    def __init__(
+        self,
+        top: str | Path,
+        count: int = 3,
+        uplink: str = "400 Mbit/s",
+        endpoints: Sequence[str] = (),
+    ) -> None:
+        """
+        @param endpoints: where the nodes listen; free ports of 127.0.0.1 if
+            none are given.
+        """
         self.top = Path(top).absolute()
         self.count = count
         self.top.mkdir(parents=True)
-        self.endpoints = [f"tcp://127.0.0.1:{port}" for port in free_ports(count)]
+        self.endpoints = list(endpoints) or [
+            f"tcp://127.0.0.1:{port}" for port in free_ports(count)
+        ]
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         pairs = [keys.KeyPair.generate() for _ in range(count)]
         keystore = {e: p.public for e, p in zip(self.endpoints, pairs, strict=True)}
@@ -154,15 +166,18 @@ class Cluster:
         for node in nodes or range(self.count):
             with open(self.folder(node) / "log", "ab") as log:
                 self.processes[node] = subprocess.Popen(
-                    [sys.executable, "-c", "from twisted.scripts.twistd import run; run()",
-                     "-n", "flocknode", "--config", "config"],
+                    [*self.command(node), "-n", "flocknode", "--config", "config"],
                     cwd=self.folder(node),
                     env=environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                )  # fmt: skip
+                )
+
+    def command(self, node: int) -> list[str]:
+        """What starts twistd for this node."""
+        return [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
 
     def together(self, *nodes: int) -> None:
         """Wait until these nodes (all, if none is named) see each other."""

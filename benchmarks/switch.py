@@ -1,0 +1,162 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+A flock on a network of its own: each node in a network namespace with one
+address, all of them on one bridge, and a passer-by who writes down every packet
+that crosses it (tcpdump).  Needs root and C{ip}; where that is not permitted,
+all nodes are on loopback, each with a port of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.integration.cluster import Cluster, wait_until
+
+PORT = 5671
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+class Switch:
+    """
+    A bridge in a namespace of its own.
+
+    @ivar name: of that namespace.
+    """
+
+    def __init__(self, count: int) -> None:
+        """
+        @raise OSError: there is no C{ip}.
+        @raise subprocess.CalledProcessError: it is not permitted.
+        """
+        self.name = f"flock{os.getpid()}"
+        self.count = count
+        self._made: list[str] = []
+        try:
+            self._add(self.name)
+            _ip("-n", self.name, "link", "add", "switch", "type", "bridge")
+            _ip("-n", self.name, "link", "set", "switch", "up")
+            for node in range(count):
+                self._plug(node)
+        except BaseException:
+            self.close()
+            raise
+
+    def _add(self, namespace: str) -> None:
+        _ip("netns", "add", namespace)
+        self._made.append(namespace)
+
+    def _plug(self, node: int) -> None:
+        there = self.namespace(node)
+        self._add(there)
+        _ip("-n", self.name, "link", "add", f"port{node}", "type", "veth",
+            "peer", "name", "eth0", "netns", there)  # fmt: skip
+        _ip("-n", self.name, "link", "set", f"port{node}", "master", "switch", "up")
+        _ip("-n", there, "address", "add", f"{self.address(node)}/24", "dev", "eth0")
+        for device in ("eth0", "lo"):
+            _ip("-n", there, "link", "set", device, "up")
+
+    def namespace(self, node: int) -> str:
+        """Where a node lives."""
+        return f"{self.name}n{node}"
+
+    def address(self, node: int) -> str:
+        """Its address."""
+        return f"10.77.0.{node + 1}"
+
+    def close(self) -> None:
+        """Remove everything."""
+        for namespace in self._made:
+            subprocess.run(["ip", "netns", "del", namespace], check=False, capture_output=True)
+        self._made.clear()
+
+
+class WatchedCluster(Cluster):
+    """
+    A flock that somebody watches.
+
+    @ivar switch: None on loopback.
+    @ivar capture: the file with the packets.
+    @ivar leaky: with L{benchmarks.leaky} in place of the nodes.
+    """
+
+    def __init__(
+        self, top: str | Path, count: int, switch: Switch | None, uplink: str = "40 Mbit/s"
+    ) -> None:
+        self.switch = switch
+        self.leaky = False
+        self._passer_by: subprocess.Popen[bytes] | None = None
+        endpoints = (
+            [f"tcp://{switch.address(node)}:{PORT}" for node in range(count)] if switch else ()
+        )
+        super().__init__(top, count, uplink, endpoints)
+        self.capture = self.top / "capture.pcap"
+
+    def command(self, node: int) -> list[str]:
+        """
+        Also says in which namespace, and on which core: if all nodes had all
+        cores, the load of one would be the load of all.
+        """
+        inside = ["ip", "netns", "exec", self.switch.namespace(node)] if self.switch else []
+        cores = sorted(os.sched_getaffinity(0))
+        pinned = ["taskset", "-c", str(cores[node % len(cores)])] if shutil.which("taskset") else []
+        leaky = [sys.executable, "-m", "benchmarks.leaky"]
+        return [*inside, *pinned, *(leaky if self.leaky else super().command(node))]
+
+    def watch(self) -> None:
+        """Write down all packets from now on."""
+        where = ["ip", "netns", "exec", self.switch.name] if self.switch else []
+        ports = " or ".join(f"port {each.rpartition(':')[2]}" for each in self.endpoints)
+        self._passer_by = subprocess.Popen(
+            [*where, "tcpdump", "-i", "switch" if self.switch else "lo", "-w", str(self.capture),
+             "-s", "128", "-B", "65536", "-U", "--time-stamp-precision=nano", "-Z", "root",
+             f"tcp and ({ports})"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=(self.top / "tcpdump.log").open("wb"),
+        )  # fmt: skip
+        wait_until(self.capture.exists, "tcpdump listens")
+
+    def unwatch(self) -> str:
+        """Stop that; what tcpdump has to say."""
+        if self._passer_by is not None:
+            # What the kernel has not handed over yet would be lost.
+            time.sleep(2.0)
+            self._passer_by.send_signal(signal.SIGINT)
+            self._passer_by.wait(20)
+            self._passer_by = None
+        return (self.top / "tcpdump.log").read_text()
+
+    def close(self) -> None:
+        """Also the switch."""
+        if self._passer_by is not None:
+            self._passer_by.kill()
+            self._passer_by.wait()
+        super().close()
+        if self.switch is not None:
+            self.switch.close()
+
+
+def why_not() -> str:
+    """A sentence, if nothing can be watched here; else empty."""
+    if shutil.which("tcpdump") is None:
+        return "tcpdump is not installed"
+    if os.geteuid() != 0:
+        return "watching a network needs root"
+    return ""
+
+
+def switch_or_none(count: int) -> Switch | None:
+    """A switch, if it is permitted here."""
+    try:
+        return Switch(count)
+    except (OSError, subprocess.CalledProcessError):
+        return None
