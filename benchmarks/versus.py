@@ -147,6 +147,7 @@ def idle(program: Flocknode | Syncthing, seconds: float) -> tuple[float, float]:
         return total
 
     program_settle(program)
+    _pause.wait(10)  # rounds that follow the start are none of an idle node
     before = ticks()
     _pause.wait(seconds)
     share = (ticks() - before) / os.sysconf("SC_CLK_TCK") / seconds
