@@ -89,7 +89,9 @@ def look(base: str, seen: str) -> None:
     peers = [Peer(base, name) for name in ("a", "b")]
     for peer, name in zip(peers, at_once, strict=True):
         peer.work()
-        now = whole_contents(base, name)
+        # What was about to be placed may lie in the staging directory again,
+        # until it is tried once more.
+        now = whole_contents(base, name) | staged(base, name)
         gone = at_once[name] - now
         assert not gone, f"gone at the start: {name} {gone}"
     exchange(*peers)
@@ -128,6 +130,18 @@ def whole_contents(base: str, name: str) -> set[int]:
                 data = opened.read()
             # Until the exchange, new content lies where the old one is to be.
             assert is_whole(data), f"not whole: {path} {len(data)}"
+            found.add(int(data[:8]))
+    return found
+
+
+def staged(base: str, name: str) -> set[int]:
+    """What lies whole in the staging directory, by number."""
+    found = set()
+    directory = os.path.join(base, name, ".flocknode", "staging")
+    for file in os.listdir(directory):
+        with open(os.path.join(directory, file), "rb") as opened:
+            data = opened.read()
+        if is_whole(data):
             found.add(int(data[:8]))
     return found
 
