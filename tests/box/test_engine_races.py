@@ -25,6 +25,12 @@ from tests.box.peers import Killed, Peer, PeerCase, exchange
 DAY = 86_400
 
 
+def killed_when_exchanged(step: str, path: Path) -> None:
+    """A hook: the process ends when new content has its name."""
+    if step == "exchanged":
+        raise Killed(step)
+
+
 class Equal(PeerCase):
     """Two folders that held the same before they met."""
 
@@ -219,11 +225,7 @@ class Directories(PeerCase):
         a.put("d/f", b"two")
         a.scan()
 
-        def kill(step: str, path: Path) -> None:
-            if step == "exchanged":
-                raise Killed(step)
-
-        b.hook = kill
+        b.hook = killed_when_exchanged
         self.assertRaises(Killed, exchange, a, b)
         b.hook = no_step
         # An exception lets the batch end properly: as if it had not.
@@ -241,11 +243,7 @@ class Crashes(PeerCase):
         a.put("doc", b"from a")
         a.scan()
 
-        def kill(step: str, path: Path) -> None:
-            if step == "exchanged":
-                raise Killed(step)
-
-        b.hook = kill
+        b.hook = killed_when_exchanged
         self.assertRaises(Killed, exchange, a, b)
         b.hook = no_step
         b.kill()

@@ -145,13 +145,7 @@ class Actor:
             return Placed(spot.path, None)
         keep = _keep_of(prepared)
         try:
-            # Nothing has this name there, so nothing can be replaced.
-            os.rename(
-                spot.name,
-                keep,
-                src_dir_fd=spot.directory,
-                dst_dir_fd=self._versions.directory,
-            )
+            self._versions.move_in(spot.name, spot.directory, keep)
         except FileNotFoundError:
             return Placed(spot.path, None)
         self._step("exchanged", spot.path)

@@ -193,12 +193,7 @@ class Careful:
     ) -> Replaced | Outcome:
         self._step("checked", spot.path)
         try:
-            os.rename(
-                spot.name,
-                keep,
-                src_dir_fd=spot.directory,
-                dst_dir_fd=self._versions.directory,
-            )
+            self._versions.move_in(spot.name, spot.directory, keep)
         except FileNotFoundError:
             return Occupied(spot.path, None)
         out = self._versions.stat(keep)

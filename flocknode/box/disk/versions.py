@@ -150,6 +150,16 @@ class VersionStore:
         stat = self.stat(kept.name)
         return None if stat is None else Kept(kept.name, stat)
 
+    def move_in(self, name: bytes, directory: int, kept: bytes) -> None:
+        """
+        Move C{name} out of the folder and in here, as C{kept}: a L{new_name}, so
+        that nothing can be replaced.
+
+        @param directory: the descriptor of the directory that C{name} is in.
+        @raise OSError: C{rename} failed; nothing has changed.
+        """
+        os.rename(name, kept, src_dir_fd=directory, dst_dir_fd=self.directory)
+
     def remove(self, name: bytes) -> None:
         """Remove it, if it is there."""
         try:
