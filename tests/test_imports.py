@@ -19,17 +19,44 @@ TOP = Path(flocknode.__file__).parent
 Imports = Mapping[str, frozenset[str]]
 """Module to all that it imports: modules, or names in modules that are not ours."""
 
-PURE = ("flocknode.flock", "flocknode.exchange", "flocknode.box.merge")
+PURE = (
+    "flocknode.flock",
+    "flocknode.exchange",
+    "flocknode.box.merge",
+    "flocknode.forban.announcement",
+    "flocknode.forban.catalogue",
+    "flocknode.forban.items",
+    "flocknode.forban.names",
+    "flocknode.forban.neighbours",
+)
 ZEROMQ = ("zmq", "txzmq")
 REACTOR = "twisted.internet.reactor"
 WIRE_FROM_OUTSIDE = ("flocknode.wire.port", "flocknode.wire.child", "flocknode.wire.messages")
 NODE_USERS = ("flocknode.tap", "flocknode.cli", "flocknode.sample")
 BELOW = {
-    "flocknode.box": ("flocknode.exchange", "flocknode.flock", "flocknode.wire"),
-    "flocknode.media": ("flocknode.box", "flocknode.exchange", "flocknode.flock", "flocknode.wire"),
-    "flocknode.exchange": ("flocknode.flock", "flocknode.wire"),
-    "flocknode.flock": ("flocknode.box", "flocknode.exchange", "flocknode.wire"),
-    "flocknode.wire": ("flocknode.box", "flocknode.exchange"),
+    "flocknode.box": (
+        "flocknode.exchange",
+        "flocknode.flock",
+        "flocknode.forban",
+        "flocknode.wire",
+    ),
+    "flocknode.media": (
+        "flocknode.box",
+        "flocknode.exchange",
+        "flocknode.flock",
+        "flocknode.forban",
+        "flocknode.wire",
+    ),
+    "flocknode.exchange": ("flocknode.flock", "flocknode.forban", "flocknode.wire"),
+    "flocknode.flock": (
+        "flocknode.box",
+        "flocknode.exchange",
+        "flocknode.forban",
+        "flocknode.wire",
+    ),
+    "flocknode.wire": ("flocknode.box", "flocknode.exchange", "flocknode.forban"),
+    # The two halves do not talk: what forban shows, it is told by the node.
+    "flocknode.forban": ("flocknode.exchange", "flocknode.flock", "flocknode.wire"),
     "flocknode.box.merge": tuple(
         f"flocknode.box.{part}" for part in ("disk", "index", "survey", "receive")
     ),

@@ -1,0 +1,111 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+What a box shows of itself to somebody who only reads: values.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Mapping
+from threading import Lock
+
+import attrs
+
+from flocknode.box.values import Path
+from flocknode.errors import BoxError
+
+
+@attrs.frozen
+class ListedFile:
+    """
+    A regular file that the folder of a box holds.
+
+    @ivar size: bytes.
+    @ivar mtime_ns: nanoseconds since the epoch.
+    @ivar content: its hash, 32 bytes, see L{flocknode.box.content}.
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+    content: bytes
+
+
+@attrs.frozen
+class Listing:
+    """
+    @ivar files: all files, by path.
+    @ivar unsettled: paths whose last change was made here and was in no round
+        yet, whether they are in C{files} or were deleted.  Who shows these as
+        they are now tells that they are new here.
+    """
+
+    files: Mapping[Path, ListedFile]
+    unsettled: frozenset[Path] = frozenset()
+
+
+class Known(enum.Enum):
+    """
+    What a box knows of a path: C{HELD}: something is there; C{COMING}: it is
+    known, and not here yet; C{DELETED}: it was there once; C{UNKNOWN}; and
+    C{REFUSED}: it cannot be in this box, being ignored or having a name that the
+    file system cannot hold.
+    """
+
+    HELD = "held"
+    COMING = "coming"
+    DELETED = "deleted"
+    UNKNOWN = "unknown"
+    REFUSED = "refused"
+
+
+class OpenFile:
+    """
+    An open file of a box, until L{close}; the box may close it first, when its
+    folder goes away.  Reading waits for the disk: in threads, any of them.
+
+    @ivar file: what it is.
+    """
+
+    def __init__(self, file: ListedFile, descriptor: int) -> None:
+        """
+        @param descriptor: which is now this object's own.
+        """
+        self.file = file
+        self._descriptor = descriptor
+        self._lock = Lock()
+
+    def read(self, offset: int, size: int) -> bytes:
+        """
+        At most so many bytes; fewer only at the end of the file.
+
+        @raise BoxError: the folder went away.
+        @raise OSError: from the disk.
+        """
+        with self._lock:
+            return os.pread(self._held(), size, offset)
+
+    def send(self, socket: int, offset: int, size: int) -> int:
+        """
+        C{sendfile} to a socket that does not block.
+
+        @return: the bytes sent.
+        @raise BlockingIOError: the socket takes nothing now.
+        @raise BoxError: the folder went away.
+        @raise OSError: from the disk or the socket.
+        """
+        with self._lock:
+            return os.sendfile(socket, self._held(), offset, size)
+
+    def _held(self) -> int:
+        if self._descriptor < 0:
+            raise BoxError("The folder of the box is not there any more.")
+        return self._descriptor
+
+    def close(self) -> None:
+        """Give it up, when nobody reads in it.  Idempotent; from any thread."""
+        with self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1

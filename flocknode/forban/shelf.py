@@ -1,0 +1,71 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+What Forban needs of a box: a public box is a shelf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from flocknode.box.listing import Known, ListedFile, Listing, OpenFile
+from flocknode.box.values import Path
+
+
+class Shelf(Protocol):
+    """
+    A box whose files are public (L{flocknode.box.public.PublicBox} is one).
+    Everything is called, and answers, in the reactor's thread, which never
+    waits for a disk.
+    """
+
+    @property
+    def name(self) -> str:
+        """Of the box."""
+
+    def tell(self, changed: Callable[[], object]) -> None:
+        """Call this whenever L{listing} may say something else."""
+
+    def listing(self) -> Deferred[Listing]:
+        """
+        What the box holds now.
+
+        @raise BoxError: that cannot be said now.
+        """
+
+    def open(self, file: ListedFile) -> Deferred[OpenFile]:
+        """
+        Open a file as it was listed, for reading.
+
+        @raise BoxError: it is not there any more as it was listed.
+        """
+
+    def known(self, paths: Sequence[Path]) -> Deferred[list[Known]]:
+        """
+        What the box knows of each of these paths.
+
+        @raise BoxError: that cannot be said now.
+        """
+
+    def find(self, content: bytes) -> Deferred[ListedFile | None]:
+        """
+        A file that the box holds with this content.
+
+        @param content: its hash, see L{flocknode.box.content}.
+        @raise BoxError: that cannot be said now.
+        """
+
+    def adopt(self, path: Path, source: str, mtime_ns: int | None) -> Deferred[Path]:
+        """
+        Take a file into the box, as if its owner had put it there.  Nothing is
+        replaced: if something else is at its path, it gets the name of a
+        conflict beside it.
+
+        @param source: path of the whole file, anywhere outside of the box; it is
+            copied (or cloned, where the file system can) and left alone.
+        @param mtime_ns: nanoseconds since the epoch; L{None}: now.
+        @return: where it lies now; or where the same content lay already.
+        @raise BoxError: one sentence on why it cannot be taken.
+        """
