@@ -28,6 +28,7 @@ from flocknode.box.index.damage import is_damage
 from flocknode.box.lane import Lane, Stopped
 from flocknode.box.needed import Needed
 from flocknode.box.presence import Presence
+from flocknode.box.public import PublicBox
 from flocknode.box.reader import Reader
 from flocknode.box.settings import BoxSettings
 from flocknode.box.survey.changes import Away
@@ -71,6 +72,7 @@ class Box(Service):
     @ivar id: L{box_id} of the name.
     @ivar desk: where people ask for kept versions, conflicts, and what else they
         may want of it.
+    @ivar public: what Forban sees of it, if it is to.
     @ivar place: where its folder is to be found.
     @ivar ready: fires when the index is open, whether or not the folder is
         there; if a medium carries the index, when it was looked for.  Without
@@ -117,6 +119,7 @@ class Box(Service):
         self._scanning = Lane(reactor, f"scan {name}")
         reading = self._core.open_reading
         self._reader = Reader(reactor, f"read {name}", reading)
+        self.public = PublicBox(reactor, name, reading, self._core, self._ask)
         surveyor = self._surveyor = Surveyor(reactor, self._scanning, reading, self._deliver)
         surveyor.failed = self._failed
         self._checking = Checking(
@@ -129,6 +132,7 @@ class Box(Service):
             self._reader,
             surveyor,
             checking=self._checking,
+            public=self.public,
             new_watcher=choose(settings.watch) if watcher is None else watcher,
             arrived=self._arrived,
         )
@@ -142,6 +146,7 @@ class Box(Service):
         self._worker.start()
         self._scanning.start()
         self._reader.start()
+        self.public.start()
         self._checking.start()
         self._poll()
         self._upkeep.start()
@@ -154,6 +159,7 @@ class Box(Service):
         await ending
         await self._checking.stop()
         await self._reader.stop()
+        await self.public.stop()
         await self._worker.stop(self._core.close)
 
     def stopService(self) -> Deferred[None]:
@@ -378,10 +384,10 @@ class Box(Service):
         for path in told.events.rescan:
             self._surveyor.rescan(path)
         listener, new = self.listener, told.numbers
-        if listener is not None and (
-            new.highest > old.highest or new.index_id != old.index_id
-        ):
-            listener.advanced(self)
+        if new.highest > old.highest or new.index_id != old.index_id:
+            self.public.changed()
+            if listener is not None:
+                listener.advanced(self)
         if listener is not None and new.measures != old.measures:
             listener.measured(self)
         if told.delay is not None:

@@ -295,6 +295,10 @@ class Core:
             return False
         return self._engine.distrust(path, rotten)
 
+    def settled(self) -> int:
+        """Local changes up to this number have been in a round."""
+        return self._engine.ledger.totals.counted
+
     # What the engine does
 
     def release(self) -> None:

@@ -321,6 +321,23 @@ class Index:
         )
         return [joined(parent, name) for parent, name in found]
 
+    def files(self) -> Iterator[tuple[Path, int, int, bytes]]:
+        """Regular files on disk, in no order: path, size, mtime, content."""
+        found = self._db.execute(
+            "SELECT parent, name, disk_size, disk_mtime, content FROM entry"
+            " WHERE disk_type = ? AND content IS NOT NULL",
+            (int(FileType.FILE),),
+        )
+        for parent, name, size, mtime, content in found:
+            yield joined(parent, name), size, mtime, content
+
+    def local_after(self, number: int) -> list[Path]:
+        """Paths of local changes with higher numbers, in no order."""
+        found = self._db.execute(
+            "SELECT parent, name FROM entry WHERE local AND number > ?", (number,)
+        )
+        return [joined(parent, name) for parent, name in found]
+
     # What is being placed
 
     def add_placing(self, rows: Iterable[tuple[Path, bytes]]) -> None:
