@@ -54,7 +54,8 @@ class Told:
 
 class Core:
     """
-    Every method is called in the worker thread, but L{open_reading}.
+    Every method is called in the worker thread, but L{open_reading} and
+    L{removable}.
 
     @param index_path: of the index, unless the medium carries it.
     @param cancelled: whether to stop as soon as possible; from any thread.
@@ -90,6 +91,11 @@ class Core:
                 raise NotHere("The medium of the box is not here; the status says more.")
             raise BoxError("The index of the box is not open; the status says why.")
         return self._opened
+
+    @property
+    def removable(self) -> bool:
+        """Does a medium carry the index with the folder?  In any thread."""
+        return self._place.removable
 
     def do(self, work: Callable[..., T], *arguments: Any) -> tuple[T, Told]:
         """Do something, and say what came of it besides its result."""
