@@ -23,6 +23,7 @@ from flocknode.box.engine import BoxEngine, Snapshot
 from flocknode.box.events import Events
 from flocknode.box.index.damage import Damaged, is_damage, put_aside
 from flocknode.box.index.database import Index
+from flocknode.box.listing import Mark
 from flocknode.box.requests import Requests
 from flocknode.box.settings import BoxSettings
 from flocknode.box.survey.hashing import Hashed
@@ -301,9 +302,10 @@ class Core:
             return False
         return self._engine.distrust(path, rotten)
 
-    def settled(self) -> int:
-        """Local changes up to this number have been in a round."""
-        return self._engine.ledger.totals.counted
+    def mark(self) -> Mark:
+        """What is settled now."""
+        ledger = self._engine.ledger
+        return Mark(ledger.totals.counted, ledger.highest)
 
     # What the engine does
 

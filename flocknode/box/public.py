@@ -19,7 +19,7 @@ from flocknode.box.disk.folder import FileType, Folder
 from flocknode.box.disk.site import Site
 from flocknode.box.index.database import Index
 from flocknode.box.lane import Lane, Stopped
-from flocknode.box.listing import Known, ListedFile, Listing, OpenFile
+from flocknode.box.listing import Known, ListedFile, Listing, Mark, OpenFile
 from flocknode.box.receive.adopting import Source, refusal
 from flocknode.box.requests import Requests
 from flocknode.box.stepping import last_of
@@ -95,16 +95,13 @@ class PublicBox:
         """See L{Shelf<flocknode.forban.shelf.Shelf>}, as for all below."""
         self._told.append(changed)
 
-    def listing(self) -> Deferred[Listing]:
-        """What the box holds."""
-        return Deferred.fromCoroutine(self._list())
+    def mark(self) -> Deferred[Mark]:
+        """This moment."""
+        return self._ask(self._core.mark)
 
-    async def _list(self) -> Listing:
-        # What becomes settled after this is taken for unsettled: it only
-        # waits for the next time.
-        settled = await self._ask(self._core.settled)
-        listing: Listing = await self._read(self._listing, settled)
-        return listing
+    def listing(self, mark: Mark | None = None) -> Deferred[Listing]:
+        """What the box holds."""
+        return Deferred.fromCoroutine(self._read(self._listing, mark))
 
     def open(self, file: ListedFile) -> Deferred[OpenFile]:
         """A file as it was listed."""
@@ -155,14 +152,15 @@ class PublicBox:
             self._index = self._open_index()
         return self._index
 
-    def _listing(self, site: Site, settled: int) -> Listing:
+    def _listing(self, site: Site, mark: Mark | None) -> Listing:
         index = self._reading()
         with index.moment():
             files = {
                 path: ListedFile(path, size, mtime, content)
                 for path, size, mtime, content in index.files()
             }
-            return Listing(files, frozenset(index.local_after(settled)))
+            changed = [] if mark is None else index.changed(mark.settled, mark.highest)
+            return Listing(files, frozenset(changed))
 
     def _opened(self, site: Site, file: ListedFile) -> OpenFile:
         try:

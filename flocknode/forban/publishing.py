@@ -4,10 +4,11 @@ When a node shows what.
 
 A box of one's own is shown as it is.  Of a box that a flock shares, the first
 node whose index changes would be the one that made the change.  So a node shows
-what its box held at the stop of the last round, without what was changed here
-and was in no round yet, and begins with that 0 to 60 seconds later, at random,
-as every node of the flock does.  What is shown outlives a restart, or the first
-thing that a node does after one would be to show what is new.
+what its box held at the stop of the last round after which no member lacked
+anything, without what was changed here and was in no round yet.  It begins with
+that 0 to 60 seconds later, at random, as every node of the flock does.  What is
+shown outlives a restart, or the first thing that a node does after one would be
+to show what is new.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class Edition:
     @param in_thread: writes it down, and reads it.
     @param path: of the file in which it outlives the node.
     @param shared: a flock shares the box.
+    @param level: does nobody lack anything, as far as is known?
     @param changed: called when L{files} is another.
     @ivar files: what is shown now.
     """
@@ -89,6 +91,7 @@ class Edition:
         random: Random,
         *,
         shared: bool,
+        level: Callable[[], bool],
         changed: Callable[[], object],
     ) -> None:
         self.shelf = shelf
@@ -105,9 +108,9 @@ class Edition:
         self._looking = self._again = False
         self._running = False
         self._pause = SETTLE
+        self._level = level
         # Until a round was seen to stop, what is settled is not known.
-        self._at_rest = not shared
-        self._rounds = 0
+        self._in_round = True
         shelf.tell(self.look)
 
     async def start(self) -> None:
@@ -126,13 +129,16 @@ class Edition:
 
     def round_started(self) -> None:
         """From now on the box may take in what one member has changed."""
-        self._at_rest = not self._shared
-        self._rounds += 1
+        self._in_round = True
 
     def round_stopped(self) -> None:
-        """What the box holds now is what all members have."""
-        self._at_rest = True
+        """What the box holds now may be what all members have."""
+        self._in_round = False
         self._take()
+
+    @property
+    def _may_take(self) -> bool:
+        return not self._shared or (not self._in_round and self._level())
 
     def look(self) -> None:
         """The box may hold something else."""
@@ -145,16 +151,15 @@ class Edition:
             self._look.cancel()
         self._look = None
         self._again = True
-        if self._running and not self._looking and self._at_rest:
+        if self._running and not self._looking and self._may_take:
             self._looking = True
             Deferred.fromCoroutine(self._taken()).addErrback(self._failed).addCallback(self._done)
 
     async def _taken(self) -> None:
         self._again = False
-        rounds, began = self._rounds, self._clock.seconds()
-        listing = await self.shelf.listing()
-        if rounds != self._rounds and self._shared:
-            return  # It may be of the middle of a round.
+        began = self._clock.seconds()
+        # The next round may start at once: what comes in it is after the mark.
+        listing = await self.shelf.listing(await self.shelf.mark() if self._shared else None)
         before = self.files if self._next is None else self._next
         files = await self._in_thread(_news, listing, before, self._shared)
         self._pause = max(SETTLE, (self._clock.seconds() - began) / SHARE)
@@ -206,6 +211,7 @@ class Publishing(Service):
         random: Random,
         *,
         shared: bool,
+        level: Callable[[], bool],
         key: bytes = KEY,
     ) -> None:
         """
@@ -213,6 +219,7 @@ class Publishing(Service):
         @param shelves: the public boxes, by name.
         @param state: a folder, where what is shown outlives the node.
         @param shared: a flock shares them: the node has peers.
+        @param level: does no member lack anything, as far as is known?
         @param key: of the hash of the index.
         """
         self._in_thread = in_thread
@@ -228,6 +235,7 @@ class Publishing(Service):
                 os.path.join(state, f"shown-{sha256(name.encode()).hexdigest()[:32]}"),
                 random,
                 shared=shared,
+                level=level,
                 changed=self._changed,
             )
             for name, shelf in shelves.items()
@@ -250,12 +258,12 @@ class Publishing(Service):
             edition.stop()
 
     def round_started(self) -> None:
-        """The flock begins to send."""
+        """The flock begins to send what is new."""
         for edition in self._editions.values():
             edition.round_started()
 
     def round_stopped(self) -> None:
-        """The flock is idle again."""
+        """The round is over; the next one may start at once."""
         for edition in self._editions.values():
             edition.round_stopped()
 

@@ -27,6 +27,9 @@ class PublicTests(BoxTestCase):
         files = (await box.public.listing()).files
         return {bytes(path): file for path, file in files.items()}
 
+    async def unsettled(self, box: Box) -> frozenset[bytes]:
+        return frozenset((await box.public.listing(await box.public.mark())).unsettled)
+
     async def box_with(self, **files: bytes) -> Box:
         box = await self.made("one")
         for name, data in files.items():
@@ -72,14 +75,14 @@ class Reading(PublicTests):
         box.counted(box.new_total)
         self.put(box, "new", b"2")
         await until(lambda: box.status.files == 2)
-        self.assertEqual((await box.public.listing()).unsettled, {b"new"})
+        self.assertEqual(await self.unsettled(box), {b"new"})
         # What nobody has ever heard of leaves no trace when it is deleted.
         await pass_on(box, await self.made("two"))
         os.unlink(self.path(box, "old"))
         await until(lambda: box.status.files == 1)
-        self.assertEqual((await box.public.listing()).unsettled, {b"new", b"old"})
+        self.assertEqual(await self.unsettled(box), {b"new", b"old"})
         box.counted(box.new_total)
-        self.assertEqual((await box.public.listing()).unsettled, frozenset())
+        self.assertEqual(await self.unsettled(box), frozenset())
 
     async def test_what_another_box_brought_is_settled(self) -> None:
         source, box = await self.made("a"), await self.made("b")
@@ -87,8 +90,17 @@ class Reading(PublicTests):
         await until(lambda: source.status.files == 1)
         await pass_on(source, box)
         await until(lambda: box.status.files == 1)
-        listing = await box.public.listing()
+        listing = await box.public.listing(await box.public.mark())
         self.assertEqual((set(listing.files), listing.unsettled), ({b"file"}, frozenset()))
+
+    async def test_what_another_box_brings_after_a_mark_is_not_settled(self) -> None:
+        source, box = await self.made("a"), await self.made("b")
+        mark = await box.public.mark()
+        self.put(source, "file", b"content")
+        await until(lambda: source.status.files == 1)
+        await pass_on(source, box)
+        await until(lambda: box.status.files == 1)
+        self.assertEqual((await box.public.listing(mark)).unsettled, {b"file"})
 
     async def test_a_file_is_read_as_it_was_listed(self) -> None:
         box = await self.box_with(file=b"0123456789")
@@ -159,7 +171,7 @@ class Adopting(PublicTests):
         self.assertEqual((path, self.get(box, "x/y/file")), (b"x/y/file", b"fetched"))
         self.assertEqual(os.stat(self.path(box, "x/y/file")).st_mtime_ns, 10**18)
         await until(lambda: box.status.files == 1)
-        self.assertEqual((await box.public.listing()).unsettled >= {b"x/y/file"}, True)
+        self.assertIn(b"x/y/file", await self.unsettled(box))
 
     async def test_nothing_is_replaced(self) -> None:
         box = await self.box_with(file=b"mine")

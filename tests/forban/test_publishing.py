@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocknode.box.listing import Known, ListedFile, Listing, OpenFile
+from flocknode.box.listing import Known, ListedFile, Listing, Mark, OpenFile
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
 from flocknode.forban.publishing import (
@@ -47,6 +47,7 @@ class Box:
     name: str
     files: dict[Path, ListedFile] = attrs.field(factory=dict)
     unsettled: set[Path] = attrs.field(factory=set)
+    after: set[Path] = attrs.field(factory=set)
     away: bool = False
     told: list[Callable[[], object]] = attrs.field(factory=list)
 
@@ -66,15 +67,22 @@ class Box:
         self._changed(path, True)
 
     def _changed(self, path: Path, new: bool) -> None:
+        self.after.add(path)
         if new:
             self.unsettled.add(path)
         for told in self.told:
             told()
 
-    def listing(self) -> Deferred[Listing]:
+    def mark(self) -> Deferred[Mark]:
+        # What changes from now on is unsettled, too.
+        self.after = set()
+        return fail(BoxError("It is not there.")) if self.away else succeed(Mark(0, 0))
+
+    def listing(self, mark: Mark | None = None) -> Deferred[Listing]:
         if self.away:
             return fail(BoxError("It is not there."))
-        return succeed(Listing(dict(self.files), frozenset(self.unsettled)))
+        changed = frozenset() if mark is None else frozenset(self.unsettled | self.after)
+        return succeed(Listing(dict(self.files), changed))
 
     def open(self, file: ListedFile) -> Deferred[OpenFile]:
         raise NotImplementedError
@@ -96,6 +104,7 @@ class Case(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
+        self.level = True
         self.state = self.mktemp()
         self.boxes = [Box("one")]
         self.publishing = self.started()
@@ -108,6 +117,7 @@ class Case(SynchronousTestCase):
             self.state,
             Random(seed),
             shared=self.shared,
+            level=lambda: self.level,
         )
         publishing.startService()
         return publishing
@@ -215,22 +225,44 @@ class FlockTests(Case):
         self.pass_time(600)
         self.assertEqual(self.shown(), {})
 
-    def test_a_listing_of_the_middle_of_a_round_is_thrown_away(self) -> None:
-        box = self.boxes[0]
-        waiting: list[Deferred[Listing]] = []
+    def test_what_comes_after_the_stop_of_a_round_that_is_followed_at_once_is_not_shown(
+        self,
+    ) -> None:
+        waiting: list[Deferred[Mark]] = []
 
-        def listing() -> Deferred[Listing]:
+        def mark() -> Deferred[Mark]:
             waiting.append(Deferred())
             return waiting[-1]
 
-        self.patch(Box, "listing", lambda _self: listing())
+        self.boxes[0].put("a")
+        self.patch(Box, "mark", lambda _self: mark())
         self.publishing.round_started()
         self.publishing.round_stopped()
         self.publishing.round_started()
-        box.put("a")
-        waiting.pop().callback(Listing(dict(box.files)))
+        self.boxes[0].after.clear()
+        self.boxes[0].put("b")
+        waiting.pop().callback(Mark(0, 0))
         self.pass_time(LONGEST_WAIT + 1)
+        self.assertEqual(self.shown(), {"a": 1})
+
+    def test_nothing_is_shown_while_a_member_lacks_something(self) -> None:
+        self.boxes[0].put("a")
+        self.level = False
+        self.round()
+        self.pass_time(600)
         self.assertEqual(self.shown(), {})
+        self.level = True
+        self.round()
+        self.pass_time(LONGEST_WAIT + 1)
+        self.assertEqual(self.shown(), {"a": 1})
+
+    def test_it_is_shown_when_the_last_file_is_placed_after_a_round(self) -> None:
+        self.level = False
+        self.round()
+        self.level = True
+        self.boxes[0].put("placed")
+        self.pass_time(LONGEST_WAIT + 3)
+        self.assertEqual(self.shown(), {"placed": 1})
 
     def test_when_it_is_shown_is_random(self) -> None:
         times = set()

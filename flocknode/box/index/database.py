@@ -331,10 +331,11 @@ class Index:
         for parent, name, size, mtime, content in found:
             yield joined(parent, name), size, mtime, content
 
-    def local_after(self, number: int) -> list[Path]:
-        """Paths of local changes with higher numbers, in no order."""
+    def changed(self, local: int, any: int) -> list[Path]:
+        """Paths of local changes after one number, and of any after another."""
         found = self._db.execute(
-            "SELECT parent, name FROM entry WHERE local AND number > ?", (number,)
+            "SELECT parent, name FROM entry WHERE (local AND number > ?) OR number > ?",
+            (local, any),
         )
         return [joined(parent, name) for parent, name in found]
 
