@@ -10,7 +10,7 @@ import stat
 import uuid
 from unittest.mock import patch
 
-from twisted.logger import globalLogPublisher
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.errors import ConfigError
@@ -23,10 +23,6 @@ class Identity(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = os.path.join(os.path.abspath(self.mktemp()), "state", "forban")
         self.path = os.path.join(self.folder, "uuid")
-        self.logged: list[str] = []
-        observer = lambda event: self.logged.append(event.get("uuid", ""))  # noqa: E731
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
 
     def hold(self, text: bytes) -> None:
         os.makedirs(self.folder, exist_ok=True)
@@ -34,11 +30,12 @@ class Identity(SynchronousTestCase):
             file.write(text)
 
     def test_it_is_made_at_the_first_start_and_kept(self) -> None:
-        first = own_uuid(self.folder)
+        with capturedLogs() as logged:
+            first = own_uuid(self.folder)
+            self.assertEqual(own_uuid(self.folder), first)
         self.assertEqual(uuid.UUID(first).version, 4)
-        self.assertEqual(own_uuid(self.folder), first)
         self.assertEqual(os.listdir(self.folder), ["uuid"])
-        self.assertEqual(self.logged, [])
+        self.assertEqual(list(logged), [])
 
     def test_only_its_owner_can_read_it(self) -> None:
         own_uuid(self.folder)
@@ -63,10 +60,10 @@ class Identity(SynchronousTestCase):
             bytes(1 << 20),
         ):
             self.hold(text)
-            self.logged.clear()
-            self.assertEqual(own_uuid(self.folder, lambda: SECOND), str(SECOND), text[:50])
-            self.assertEqual(own_uuid(self.folder, lambda: FIRST), str(SECOND))
-            self.assertEqual(self.logged, [str(SECOND)])
+            with capturedLogs() as logged:
+                self.assertEqual(own_uuid(self.folder, lambda: SECOND), str(SECOND), text[:50])
+                self.assertEqual(own_uuid(self.folder, lambda: FIRST), str(SECOND))
+            self.assertEqual([event["uuid"] for event in logged], [str(SECOND)])
 
     def test_a_fifo_in_its_place_is_replaced(self) -> None:
         os.makedirs(self.folder)
