@@ -106,7 +106,7 @@ class Announcing(Service):
         self._listen = listen
         self._in_thread = in_thread or partial(_in_thread, reactor)
         self._destinations = Destinations(
-            reactor, resolve or resolver(reactor), destinations, self._send
+            reactor, resolve or resolver(reactor), destinations, self._soon_again
         )
         self._name_of = name_of
         self._ports: dict[str, Port] = {}
@@ -165,11 +165,13 @@ class Announcing(Service):
 
     def changed(self) -> None:
         """What is announced may be another: if the index is, say so soon."""
-        if not self.running or self._last is None or self._soon is not None:
-            return
-        hmac, when = self._last
-        if self._said().hmac != hmac:
-            wait = max(0.0, when + SOONEST - self._reactor.seconds())
+        if self._last is not None and self._said().hmac != self._last[0]:
+            self._soon_again()
+
+    def _soon_again(self) -> None:
+        # Before the first time there is nothing to repeat.
+        if self.running and self._last is not None and self._soon is None:
+            wait = max(0.0, self._last[1] + SOONEST - self._reactor.seconds())
             self._soon = self._reactor.callLater(wait, self._send_soon)
 
     def _send_soon(self) -> None:
@@ -184,7 +186,8 @@ class Announcing(Service):
         self._destinations.ask()
         if self._looking:
             # The system takes its time: what was known must do.
-            self._send()
+            if self._last is not None:
+                self._send()
             return
         self._looking = True
         looked = Deferred.fromCoroutine(self._announce())
@@ -237,8 +240,6 @@ class Announcing(Service):
         self._joined = wanted
 
     def _send(self) -> None:
-        if not self.running:
-            return
         said = self._said()
         self._last = said.hmac, self._reactor.seconds()
         datagram = encode(said)

@@ -12,19 +12,34 @@ import socket
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from flocknode.forban.announcement import LONGEST_HEARD
-from flocknode.forban.datagrams import IN_A_SECOND, IN_A_TURN, Datagrams, Heard, listen
+from flocknode.forban.datagrams import (
+    FROM_ONE_HOST,
+    IN_A_SECOND,
+    IN_A_TURN,
+    TOLD_IN_A_SECOND,
+    Datagrams,
+    Heard,
+    listen,
+)
 from tests.forban.reactors import Turns
 
 
 class Endless:
-    """A socket in which there is always something."""
+    """
+    A socket in which there is always something.
+
+    @ivar read: how often it was.
+    """
 
     family = socket.AF_INET
 
-    def __init__(self, datagram: bytes = b"x", error: OSError | None = None) -> None:
+    def __init__(
+        self, datagram: bytes = b"x", error: OSError | None = None, hosts: int = 1
+    ) -> None:
         self.read = 0
         self._datagram = datagram
         self._error = error
+        self._hosts = hosts
         self._open = True
 
     def fileno(self) -> int:
@@ -34,7 +49,7 @@ class Endless:
         self.read += 1
         if self._error is not None:
             raise self._error
-        return self._datagram[:size], ("192.0.2.1", 1)
+        return self._datagram[:size], (f"10.0.0.{self.read % self._hosts}", 1)
 
     def close(self) -> None:
         self._open = False
@@ -156,10 +171,23 @@ class Floods(DatagramsCase):
             while self.reactor.readers:
                 self.reactor.turn()
             self.assertEqual(endless.read - before, IN_A_SECOND)
-            self.reactor.advance(0.999)
+            self.reactor.advance(0.99)
             self.assertEqual(self.reactor.readers, {})
-            self.reactor.advance(0.002)
+            self.reactor.advance(0.02)
         self.assertEqual(len(self.reactor.readers), 1)
+
+    def test_of_what_one_host_sends_little_is_told_so_that_others_are_heard(self) -> None:
+        self.over(Endless())
+        self.over(Endless(hosts=256))
+        for _ in range(2):
+            self.heard.clear()
+            while self.reactor.readers:
+                self.reactor.turn()
+            hosts = [host for _, host, _ in self.heard]
+            self.assertEqual(len(hosts), FROM_ONE_HOST + TOLD_IN_A_SECOND)
+            self.assertLessEqual(hosts.count("10.0.0.7"), FROM_ONE_HOST)
+            self.assertEqual(len(set(hosts)), 256)
+            self.reactor.advance(1)
 
     def test_who_sends_little_is_always_read(self) -> None:
         endless = Endless()
