@@ -72,6 +72,7 @@ class Announcing(Service):
 
     @param said: what to announce now.
     @param neighbours: told of everybody who is heard.
+    @param interval: seconds between announcements.
     @param binds: IP addresses to listen on, and to send from: one of a family.
     @param look: which interfaces there are; waits a little.
         @raise OSError: that cannot be told.
@@ -90,6 +91,7 @@ class Announcing(Service):
         port: int = PORT,
         destinations: Iterable[Destination] = (),
         *,
+        interval: float = INTERVAL,
         binds: Iterable[str] = EVERYWHERE,
         look: Callable[[], tuple[Interface, ...]] = interfaces,
         listen: Listen = datagrams.listen,
@@ -101,6 +103,7 @@ class Announcing(Service):
         self._said = said
         self._neighbours = neighbours
         self._port = port
+        self._interval = interval
         self._binds = tuple(binds)
         self._look = look
         self._listen = listen
@@ -181,7 +184,7 @@ class Announcing(Service):
     # Every ten seconds
 
     def _again(self) -> None:
-        self._next = self._reactor.callLater(INTERVAL, self._again)
+        self._next = self._reactor.callLater(self._interval, self._again)
         self._open()
         self._destinations.ask()
         if self._looking:
