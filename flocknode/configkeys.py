@@ -158,11 +158,9 @@ KEYS: dict[str, dict[str, Key]] = {
         "protocol": Key(
             _choice("auto", "2", "1.0"), instead="speaks Flock 2 only", same=("auto", "2")
         ),
-        "cover": Key(
-            _choice("rounds", "constant"), instead="covers rounds only", same=("rounds",)
-        ),
+        "cover": Key(_choice("rounds", "constant")),
         "uplink": Key(_rate),
-        "cover_rate": Key(_rate, instead="covers rounds only"),
+        "cover_rate": Key(_rate),
         "min_members": Key(_number(2, 255)),
         "decoys": Key(_number(0, 720)),
     },

@@ -92,6 +92,8 @@ class Node(MultiService):
         }
         self._alive: set[MemberId] = set()
         self._state = FlockState()
+        # Under constant cover rounds are none that people would want to hear of.
+        self._endless = False
         self._last_error = ""
         self._wire = WireProcess(
             reactor,
@@ -212,6 +214,7 @@ class Node(MultiService):
             ),
             boxes=tuple(box.status for box in self.boxes) + self._plugged.statuses(),
             crowd=1 + len(self._alive),
+            cover="constant" if state.constant else "rounds",
             code=state.status,
             round_id=state.round_id,
             rate=int(rate(state.step)),
@@ -248,18 +251,22 @@ class Node(MultiService):
         self._exchange.lost(member)
 
     def round_started(self, round_id: int, counted: int, budget: int) -> None:
-        """The flock begins to send."""
-        self._log.info(
-            "round {round_id} starts: {crowd} members, room for {budget} bytes a link",
-            round_id=round_id,
-            crowd=1 + len(self._alive),
-            budget=budget,
-        )
+        """The flock begins to send; or under constant cover, some time has passed."""
+        self._endless = not budget
+        if budget:
+            self._log.info(
+                "round {round_id} starts: {crowd} members, room for {budget} bytes a link",
+                round_id=round_id,
+                crowd=1 + len(self._alive),
+                budget=budget,
+            )
         self._exchange.round_started(round_id, counted, budget)
 
     def round_stopped(self, round_id: int) -> None:
         """The flock is idle again."""
         self._exchange.round_stopped(round_id)
+        if self._endless:
+            return
         self._log.info("round {round_id} is over", round_id=round_id)
         for box in self.boxes:
             # Nothing here may say who had news: only what is still missing.
@@ -289,6 +296,10 @@ class Node(MultiService):
     def state(self, state: FlockState) -> None:
         """The engine's state changed."""
         before, self._state = self._state, state
+        if state.constant != before.constant:
+            self._log.info(
+                "constant cover begins" if state.constant else "constant cover is over"
+            )
         if state.status != before.status:
             if state.status in CALLING and before.status not in CALLING:
                 self._log.info("a round is called")

@@ -142,15 +142,19 @@ def _table(*columns: str) -> Table:
 
 
 def _flock(status: NodeStatus) -> RenderableType:
+    constant = status.cover == "constant"
+    what = "under constant cover" if constant else doing(status.code)
     lines = [
-        f"flocknode {plain(status.version)}: {doing(status.code)} (status {status.code})",
+        f"flocknode {plain(status.version)}: {what} (status {status.code})",
         f"crowd: a change hides among {status.crowd} nodes"
         if status.crowd > 1
         else "crowd: no other node is alive",
-        f"rounds: {status.rounds} since the start, {status.unfinished} of them with something"
+        f"cover: all the time, {size(status.rate)}/s on each link"
+        if constant
+        else f"rounds: {status.rounds} since the start, {status.unfinished} of them with something"
         f" left over; link rate {size(status.rate)}/s",
     ]
-    if status.rounds:
+    if status.rounds or constant:
         _mean, median, late, worst = status.lateness_ms
         lines.append(
             f"emission is late by {median:.2f} ms (median), {late:.1f} ms (99 %),"

@@ -62,8 +62,9 @@ class NodeStatus:
     """
     @ivar crowd: members alive, this node included: among how many a change
         hides.
+    @ivar cover: C{"rounds"} or C{"constant"}: what is in force, whoever asks for it.
     @ivar code: Flock status code shown in the heartbeats.
-    @ivar round_id: 0 when no round is on.
+    @ivar round_id: 0 when no round is on, and under constant cover.
     @ivar rate: bytes per second and link in force.
     @ivar filled: share (0 to 1) of frames sent that carried something.
     @ivar lateness_ms: of emission: mean, median, 99th percentile, worst.
@@ -76,6 +77,7 @@ class NodeStatus:
     members: tuple[MemberStatus, ...] = ()
     boxes: tuple[BoxStatus, ...] = ()
     crowd: int = 1
+    cover: str = "rounds"
     code: int = 100
     round_id: int = 0
     rate: int = 0

@@ -159,8 +159,6 @@ class Notes(SynchronousTestCase):
             ("[forban]\nname = reading room", "has no Forban yet"),
             ("[console]\nlisten = tcp:12556:interface=127.0.0.1", "has no console yet"),
             ("[flock]\nprotocol = 1.0", "speaks Flock 2 only"),
-            ("[flock]\ncover = constant", "covers rounds only"),
-            ("[flock]\ncover_rate = 1 MB/s", "covers rounds only"),
         ]:
             (note,) = parse(HOST + lines).notes
             self.assertIn(instead, note)
