@@ -122,6 +122,11 @@ def encode(header: Header, files: Iterable[RemoteFile], key: bytes = KEY) -> Ite
     yield bytes(lines) + _encoder.encode(_Last(count, digest.hexdigest())) + b"\n"
 
 
+def digest_of(index: bytes) -> bytes:
+    """What the last line of a whole index says: 64 hexadecimal digits."""
+    return index[-67:-3]
+
+
 class Parser:
     """
     Reads an index, in pieces as they come; memory is bounded by L{LONGEST_LINE}
