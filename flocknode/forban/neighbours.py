@@ -122,6 +122,10 @@ class Neighbours:
         found = self._known.get(uuid)
         return found if found is not None and self._now() - found.last <= GONE else None
 
+    def silent(self, neighbour: Neighbour) -> float:
+        """Seconds for which it has not been heard."""
+        return self._now() - neighbour.last
+
 
 def _again(
     before: Neighbour, said: Announcement, address: Address, now: float
