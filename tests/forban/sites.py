@@ -5,10 +5,16 @@ A site, and what it is made of, for the tests of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from email.message import Message
+from email.parser import BytesParser
 from typing import Any
 
-from twisted.python.threadpool import ThreadPool
+import attrs
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionLost
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
 
 from flocknode.box.values import Path
 from flocknode.forban.announcement import Announcement
@@ -29,6 +35,140 @@ MALLORY = "66666666-6666-4666-8666-666666666666"
 
 MARKUP = "<script>alert('x')</script>\"&amp;"
 TURNED = "\u202egpj.exe\x07\u2028"
+
+
+class AtOnce:
+    """A thread pool that does all at once, in the thread of the caller."""
+
+    def callInThreadWithCallback(
+        self,
+        done: Callable[[bool, object], object],
+        function: Callable[..., object],
+        *arguments: object,
+    ) -> None:
+        """As of L{twisted.python.threadpool.ThreadPool}."""
+        try:
+            result = function(*arguments)
+        except Exception:
+            done(False, Failure())
+        else:
+            done(True, result)
+
+
+class StillReactor(MemoryReactorClock):
+    """A reactor whose clock is moved by hand."""
+
+    def callFromThread(self, function: Callable[..., object], *arguments: object) -> None:
+        """At once."""
+        function(*arguments)
+
+
+@attrs.frozen
+class Answer:
+    """
+    What came back.
+
+    @ivar headers: by their names, in any case.
+    """
+
+    code: int
+    headers: Message
+    body: bytes
+
+    @classmethod
+    def parse(cls, data: bytes, is_head: bool = False) -> tuple[Answer, bytes]:
+        """
+        The first answer in the data, and the data behind it.
+
+        @raise ValueError: it is not whole.
+        """
+        head, blank, rest = data.partition(b"\r\n\r\n")
+        if not blank:
+            raise ValueError(f"no whole answer: {data[:200]!r}")
+        status, _, lines = head.partition(b"\r\n")
+        headers = BytesParser().parsebytes(lines + b"\r\n\r\n")
+        code = int(status.split(b" ")[1])
+        length = 0 if is_head or code == 304 else int(headers["Content-Length"])
+        if len(rest) < length:
+            raise ValueError(f"{len(rest)} bytes of {length}")
+        return cls(code, headers, rest[:length]), rest[length:]
+
+
+class Connection:
+    """
+    A connection to a site, in memory.
+    """
+
+    def __init__(
+        self, site: Any, host: str = "192.168.1.9", at: str = "192.168.1.5"
+    ) -> None:
+        """
+        @param at: the site's own address.
+        @raise ConnectionRefusedError: the site takes no more.
+        """
+        address = IPv4Address("TCP", host, 40000)
+        self.channel = site.buildProtocol(address)
+        if self.channel is None:
+            raise ConnectionRefusedError
+        self.transport = Transport(
+            hostAddress=IPv4Address("TCP", at, 12555), peerAddress=address
+        )
+        self.channel.makeConnection(self.transport)
+
+    def send(self, data: bytes) -> None:
+        """Bytes of requests."""
+        self.channel.dataReceived(data)
+
+    def lose(self) -> None:
+        """The other side is gone."""
+        self.channel.connectionLost(Failure(ConnectionLost()))
+
+    def take(self) -> bytes:
+        """All that came back, until there is no more."""
+        taken = b""
+        while data := self.transport.value():
+            taken += data
+            self.transport.clear()
+            if self.transport.producer is not None:
+                self.transport.producer.resumeProducing()
+        return taken
+
+
+class Transport(StringTransport):
+    """
+    Tells its producer to wait when there is much in it; knows that it was cut.
+    """
+
+    producer: Any
+    aborting = False
+
+    def unregisterProducer(self) -> None:
+        """There need be none, as with a real one."""
+        self.producer = None
+
+    def write(self, data: bytes) -> None:
+        """Nobody has taken it yet."""
+        super().write(data)
+        if len(self.value()) > 1 << 16 and self.producer is not None:
+            self.producer.pauseProducing()
+
+    def abortConnection(self) -> None:
+        """It is lost at once."""
+        self.aborting = True
+        self.disconnected = True
+
+
+def ask(site: TestSite, uri: str, method: str = "GET", **headers: str) -> Answer:
+    """One request on a connection of its own; C{_} stands for C{-} in headers."""
+    connection = Connection(site.site)
+    lines = [f"{method} {uri} HTTP/1.1", "Host: anything"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    connection.send("\r\n".join([*lines, "", ""]).encode())
+    answer, rest = Answer.parse(connection.take(), method == "HEAD")
+    connection.lose()
+    if rest:
+        raise ValueError(f"more than one answer: {rest[:200]!r}")
+    return answer
 
 
 class Shown:
@@ -68,7 +208,7 @@ class TestSite:
     """
 
     def __init__(
-        self, reactor: Any, folder: str, threads: ThreadPool, own: Own = OWN, **more: Any
+        self, reactor: Any, folder: str, threads: Any, own: Own = OWN, **more: Any
     ) -> None:
         self.time = 1000.0
         self.shelf = FolderShelf(folder)
