@@ -128,7 +128,7 @@ class View:
         @param words: from L{words_of}; at least one.
         @param is_over: there is no more time.
         """
-        rarest = max(words, key=len)
+        rarest = min(words, key=self._text.count)
         others = [word for word in words if word is not rarest]
         found: list[Entry] = []
         at = looked = 0

@@ -12,12 +12,9 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from pathlib import Path as FolderPath
 from random import Random
 from typing import Any, TypeVar
 
-from OpenSSL import crypto
-from twisted.internet import ssl as twisted_ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.threads import deferToThread
@@ -26,6 +23,7 @@ from twisted.trial.unittest import TestCase
 
 from flocknode.forban import names
 from flocknode.forban.sendfile import TURN
+from flocknode.testing.certificates import write_certificate
 from tests.forban.sites import Answer, TestSite
 
 SIZE = TURN * 7 // 4 + 12_345
@@ -307,20 +305,10 @@ class RealEncrypted(Real):
 
     def listen(self) -> Any:
         """With a certificate of its own."""
-        key = crypto.PKey()
-        key.generate_key(crypto.TYPE_RSA, 2048)
-        pair = twisted_ssl.KeyPair(key)
-        subject = twisted_ssl.DN(CN="localhost")
-        certificate = pair.signCertificateRequest(
-            subject, pair.certificateRequest(subject), lambda _: True, 1
-        )
-        pem = FolderPath(self.mktemp())
-        pem.write_bytes(
-            twisted_ssl.Certificate.load(certificate).dumpPEM()
-            + crypto.dump_privatekey(crypto.FILETYPE_PEM, key)
-        )
+        pem = self.mktemp()
+        write_certificate(pem)
         endpoint = serverFromString(
-            self.reactor, f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
+            self.reactor, f"ssl:0:interface=127.0.0.1:privateKey={pem}"
         )
 
         def listening(port: Any) -> None:

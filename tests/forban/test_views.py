@@ -130,8 +130,9 @@ class Words(SynchronousTestCase):
 
     def test_time_ends_it(self) -> None:
         seen = view(*((b"ab%d" % number, 1) for number in range(1000)))
-        cut = seen.search(words_of("ab x"), 3, lambda: True)
-        self.assertEqual((cut.files, cut.more), ([], True))
+        cut = seen.search(words_of("ab"), 1000, lambda: True)
+        self.assertLess(len(cut.files), 1000)
+        self.assertTrue(cut.more)
 
     @given(paths, st.text(max_size=5))
     def test_it_finds_what_python_finds(self, listed: Sequence[bytes], term: str) -> None:
