@@ -24,10 +24,16 @@ PURE = (
     "flocknode.exchange",
     "flocknode.box.merge",
     "flocknode.forban.announcement",
+    "flocknode.forban.asking",
     "flocknode.forban.catalogue",
     "flocknode.forban.items",
+    "flocknode.forban.jsonl",
     "flocknode.forban.names",
     "flocknode.forban.neighbours",
+    "flocknode.forban.ranges",
+    "flocknode.forban.searching",
+    "flocknode.forban.showing",
+    "flocknode.forban.views",
 )
 ZEROMQ = ("zmq", "txzmq")
 REACTOR = "twisted.internet.reactor"

@@ -128,6 +128,10 @@ class Neighbours:
         found = self._known.get(uuid)
         return found if found is not None and self._now() - found.last <= GONE else None
 
+    def silent(self, neighbour: Neighbour) -> float:
+        """Seconds for which it has not been heard."""
+        return self._now() - neighbour.last
+
     def _put(self, neighbour: Neighbour) -> None:
         """It was heard now, and may have driven out others."""
         self._drop(neighbour.uuid)
