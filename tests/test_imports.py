@@ -26,6 +26,7 @@ PURE = (
     "flocknode.forban.announcement",
     "flocknode.forban.catalogue",
     "flocknode.forban.items",
+    "flocknode.forban.jsonl",
     "flocknode.forban.names",
     "flocknode.forban.neighbours",
 )
