@@ -29,6 +29,10 @@ PURE = (
     "flocknode.forban.jsonl",
     "flocknode.forban.names",
     "flocknode.forban.neighbours",
+    "flocknode.forban.pacing",
+    "flocknode.forban.reading",
+    "flocknode.forban.turns",
+    "flocknode.forban.wanting",
 )
 ZEROMQ = ("zmq", "txzmq")
 REACTOR = "twisted.internet.reactor"
