@@ -63,6 +63,8 @@ class Asker:
     @param reactor: that connects; C{clock}: of the times; the same if not given.
     @param in_thread: where bodies are taken.
     @param bucket: what all bodies together may take.
+
+    A sink takes one body, and is told apart from others by its identity.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class Asker:
         self._pool.cachedConnectionTimeout = KEPT  # type: ignore[assignment]
         self._gates: dict[Address, DeferredSemaphore] = {}
         self._asked: set[Deferred[Any]] = set()
-        self._bodies: set[Body[Any]] = set()
+        self._bodies: dict[Sink[Any], Body[Any]] = {}
         self._stopped = False
 
     async def ask(
@@ -150,18 +152,23 @@ class Asker:
 
     async def _body(self, response: Any, sink: Sink[T], most: int) -> T:
         body = Body(sink, self._in_thread, self._clock, most, self._bucket)
-        self._bodies.add(body)
+        self._bodies[sink] = body
         try:
             response.deliverBody(body)
             return await body.done
         finally:
-            self._bodies.discard(body)
+            del self._bodies[sink]
 
     async def _drop(self, response: Any, head: Head) -> None:
         most = DRAINED if head.length is not None and head.length <= DRAINED else 0
         # It may be dropped in the middle.
         with contextlib.suppress(NeighbourError):
             await self._body(response, _Nothing(), most)
+
+    def give_up(self, sink: Sink[Any]) -> None:
+        """End a body in its middle: its question fails.  Nothing, if it is over."""
+        if sink in self._bodies:
+            self._bodies[sink].stop()
 
     def stop(self) -> Deferred[None]:
         """
@@ -171,7 +178,7 @@ class Asker:
         self._stopped = True
         for asked in list(self._asked):
             asked.cancel()
-        for body in list(self._bodies):
+        for body in list(self._bodies.values()):
             body.stop()
         closed: Deferred[None] = self._pool.closeCachedConnections()
         return closed

@@ -99,7 +99,7 @@ async def ask_file(
     asker: Asker,
     neighbour: Neighbour,
     file: RemoteFile,
-    begin: Callable[[Head, int], Sink[T]],
+    begin: Callable[[Head, int], Sink[T] | None],
     *,
     offset: int = 0,
     validator: str = "",
@@ -108,7 +108,7 @@ async def ask_file(
     One file.
 
     @param begin: makes what takes it, from the head and the number of the first
-        byte that comes.
+        byte that comes; or nothing does.
     @param offset: bytes that are here already; C{validator}: what they were
         known by (L{Head.validator}), if anything.
     @raise NeighbourError: it does not come, or not as its index says.

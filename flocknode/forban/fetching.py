@@ -192,8 +192,8 @@ class Fetching(Service):
 
     def stopService(self) -> Deferred[None]:
         """
-        End.  The asker is to be stopped before, so that nobody waits for a
-        neighbour.
+        End.  The asker is to be stopped before, so that nothing waits for a
+        neighbour that does not answer.
         """
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
@@ -204,8 +204,7 @@ class Fetching(Service):
             await self._starting
         for visit in self._visits.values():
             visit.stop()
-        for transfer in self._transfers.running:
-            transfer.stop()
+        self._transfers.stop()
         for end in [*self._ends.values(), *self._gets]:
             await _end_of(end)
         await self._arrivals.stop()

@@ -124,11 +124,6 @@ class Staged:
         self._head = head
         self._first = first
         self._descriptor = -1
-        self._stopped = False
-
-    def stop(self) -> None:
-        """It is enough for now; in any thread."""
-        self._stopped = True
 
     def _open(self) -> int:
         if self._descriptor < 0:
@@ -145,13 +140,13 @@ class Staged:
         return self._descriptor
 
     def write(self, data: bytes) -> bool:
-        """See L{flocknode.forban.body.Sink.write}."""
+        """See L{flocknode.forban.body.Sink.write}; there is never enough."""
         descriptor = self._open()
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
         self.received += len(data)
-        return not self._stopped
+        return True
 
     def finish(self, data: bytes, whole: bool) -> Whole:
         """
@@ -162,9 +157,7 @@ class Staged:
         self.write(data)
         if self.received != self._file.size:
             self.abandon()
-            raise NeighbourError(
-                "It was stopped." if self._stopped else "A file broke off in the middle."
-            )
+            raise NeighbourError("A file broke off in the middle.")
         self._close()
         wanted = self._file.content
         if wanted is not None and content_of(self._path) != wanted:

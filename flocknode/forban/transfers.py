@@ -79,19 +79,16 @@ class Transfer:
     """
     A file that is being fetched.
 
+    @ivar asked: by a person.
     @ivar staged: what takes it; L{None}: nothing has come yet.
+    @ivar stopped: nothing more shall come.
     """
 
     neighbour: Neighbour
     wanted: Wanted
+    asked: bool = False
     staged: Staged | None = None
     stopped: bool = False
-
-    def stop(self) -> None:
-        """It is enough for now."""
-        self.stopped = True
-        if self.staged is not None:
-            self.staged.stop()
 
 
 @attrs.frozen(eq=False)
@@ -166,6 +163,19 @@ class Transfers:
                 self._busy[key].waiting.append(waiting)
                 await waiting
 
+    def stop(self, uuid: str | None = None) -> None:
+        """
+        Give up what is on its way, and keep its beginning.
+
+        @param uuid: only what comes from this neighbour, and what no person asked
+            for.
+        """
+        for transfer in self.running:
+            if uuid is None or (transfer.neighbour.uuid == uuid and not transfer.asked):
+                transfer.stopped = True
+                if transfer.staged is not None:
+                    self._asker.give_up(transfer.staged)
+
     async def fetch(
         self, neighbour: Neighbour, wanted: Wanted, here: Here, asked: bool = False
     ) -> Delivered:
@@ -186,7 +196,8 @@ class Transfers:
         self.quota.take(size)
         try:
             await self._make_sure_of_room(size)
-            whole = await self._copy(wanted, here) or await self._ask(neighbour, wanted)
+            transfer = Transfer(neighbour, wanted, asked)
+            whole = await self._copy(wanted, here) or await self._ask(transfer)
             delivered = await self._deliver(wanted, whole, asked)
         except BaseException:
             self.quota.take(-size)
@@ -269,19 +280,18 @@ class Transfers:
     def _staged_path(self, uuid: str, wanted: Wanted) -> str:
         return os.path.join(self._folder, name_of(uuid, wanted.file))
 
-    async def _ask(self, neighbour: Neighbour, wanted: Wanted) -> Whole:
+    async def _ask(self, transfer: Transfer) -> Whole:
+        neighbour, wanted = transfer.neighbour, transfer.wanted
         path = self._staged_path(neighbour.uuid, wanted)
-        transfer = Transfer(neighbour, wanted)
         self.running.append(transfer)
         try:
             before = Begun()
             if wanted.file.size > KEPT:
                 before = await self._in_thread(begun, path, wanted.file)
 
-            def begin(head: Head, first: int) -> Staged:
-                transfer.staged = Staged(path, wanted.file, head, first)
-                if transfer.stopped:
-                    transfer.staged.stop()
+            def begin(head: Head, first: int) -> Staged | None:
+                if not transfer.stopped:
+                    transfer.staged = Staged(path, wanted.file, head, first)
                 return transfer.staged
 
             return await ask_file(

@@ -79,9 +79,7 @@ class Visit:
     def stop(self) -> None:
         """End soon; what is in the middle is gone on with at the next visit."""
         self._stopped = True
-        for transfer in self._transfers.running:
-            if transfer.neighbour.uuid == self.neighbour.uuid:
-                transfer.stop()
+        self._transfers.stop(self.neighbour.uuid)
 
     async def run(self, wanted: Collection[Wanted], here: Here) -> Outcome:
         """
@@ -104,8 +102,10 @@ class Visit:
                 if wanted is None:
                     return
                 await self._fetch(wanted, here)
-        except (FlocknodeError, OSError) as error:
+        except FlocknodeError as error:
             self._end(str(error), ours=True)
+        except OSError as error:
+            self._end(f"What is fetched cannot be written: {error.strerror}.", ours=True)
         except Exception:
             self._log.failure("Fetching from a neighbour failed.", Failure())
             self._end("It failed.", ours=True)

@@ -122,12 +122,6 @@ class StagedTests(SynchronousTestCase):
         self.assertRaises(OSError, self.staged(remote(b"abc")).finish, b"abc", True)
         self.assertEqual(target.read_bytes(), b"mine")
 
-    def test_what_is_stopped_has_enough(self) -> None:
-        staged = self.staged(remote(DATA))
-        staged.stop()
-        self.assertFalse(staged.write(DATA[:KEPT]))
-        self.assertRaises(NeighbourError, staged.finish, b"", False)
-
     def test_old_beginnings_are_removed_at_the_start(self) -> None:
         for name, age in (("old", staging.OLDEST + 10), ("new", staging.OLDEST - 10)):
             path = self.folder / name
