@@ -52,8 +52,8 @@ better index is asked for one again."""
 MOST_INDEXES = 256
 """Neighbours whose index is kept."""
 
-MOST_FILES = 1_000_000
-"""Files of all indexes together."""
+MOST_MEMORY = 256 << 20
+"""Bytes that all indexes together take: about a million files."""
 
 LOOK = 60.0
 """Seconds between two looks at who is gone."""
@@ -282,9 +282,9 @@ class Indexes:
         held = {
             uuid: known.index for uuid, known in self._known.items() if known.index is not None
         }
-        total = sum(len(index.files) for index in held.values())
-        while held and (len(held) > MOST_INDEXES or total > MOST_FILES):
-            uuid = max(held, key=lambda each: (len(held[each].files), -self._known[each].asked))
-            total -= len(held.pop(uuid).files)
+        total = sum(index.cost for index in held.values())
+        while held and (len(held) > MOST_INDEXES or total > MOST_MEMORY):
+            uuid = max(held, key=lambda each: (held[each].cost, -self._known[each].asked))
+            total -= held.pop(uuid).cost
             self._known[uuid].index = None
             self._known[uuid].error = "Its index is too much beside those of the others."

@@ -30,6 +30,10 @@ MOST_FILES = 500_000
 MOST_BAD = 1000
 """Bad lines of an index that are left out; with more it is none."""
 
+COST = 240
+"""Bytes of memory that a file takes, beside its path (measured; 80 more with a
+hash)."""
+
 _DOUBTED = 10
 # So many bad lines more than good ones: that is no index either.
 
@@ -58,6 +62,7 @@ class TextReader:
         self._rest = b""
         self._cut = False
         self._ended = False
+        self._cost = 0
         self._files: dict[Path, RemoteFile] = {}
 
     def write(self, data: bytes) -> bool:
@@ -97,6 +102,7 @@ class TextReader:
         if len(self._files) >= MOST_FILES:
             self._cut = True
             return
+        self._cost += COST + len(item.path)
         self._files[item.path] = RemoteFile(item.path, item.size)
 
     def finish(self, data: bytes, whole: bool) -> RemoteIndex:
@@ -118,7 +124,7 @@ class TextReader:
         tampered = self._keyed and (
             not found or not hmac.compare_digest(found, self._announced)
         )
-        return RemoteIndex(self._uuid, self._files, found, tampered, self._cut)
+        return RemoteIndex(self._uuid, self._files, found, tampered, self._cut, self._cost)
 
     def abandon(self) -> None:
         """Nothing more comes, and nothing is wanted of what came."""
@@ -143,6 +149,7 @@ class JsonlReader:
         self._hmac = hmac.new(key, digestmod=hashlib.sha1)
         self._size = 0
         self._ended = False
+        self._cost = 0
         self._files: dict[Path, RemoteFile] = {}
 
     def write(self, data: bytes) -> bool:
@@ -154,7 +161,8 @@ class JsonlReader:
         self._size += len(data)
         for file in self._parser.feed(data):
             self._hmac.update(b"%s,%d\n" % (file.path, file.size))
-            self._files.setdefault(file.path, file)
+            if self._files.setdefault(file.path, file) is file:
+                self._cost += COST + 80 + len(file.path)
         header = self._parser.header
         if header is not None and header.uuid.lower() != self._uuid:
             raise ProtocolError("The index of another node.")
@@ -168,7 +176,7 @@ class JsonlReader:
             self._parser.finish()
         found = "" if self._ended else self._hmac.hexdigest()
         tampered = self._keyed and not self._parser.authentic
-        return RemoteIndex(self._uuid, self._files, found, tampered, self._ended)
+        return RemoteIndex(self._uuid, self._files, found, tampered, self._ended, self._cost)
 
     def abandon(self) -> None:
         """As that of L{TextReader}."""

@@ -31,6 +31,7 @@ from flocknode.forban.indexes import (
 )
 from flocknode.forban.items import index_hmac
 from flocknode.forban.neighbours import Address, Neighbours
+from flocknode.forban.reading import COST
 from tests.forban.peers import Flocknode, uuid_of
 
 ONE = b"a,1\n"
@@ -261,7 +262,7 @@ class IndexesTests(SynchronousTestCase):
         self.assertEqual(self.indexes.status(), [])
 
     def test_all_indexes_together_are_bounded(self) -> None:
-        with patch.object(indexes, "MOST_FILES", 10):
+        with patch.object(indexes, "MOST_MEMORY", 10 * (COST + 1)):
             sizes = {1: 3, 2: 5, 3: 1, 4: 3}
             for number, count in sizes.items():
                 self.hear(number)
@@ -273,7 +274,7 @@ class IndexesTests(SynchronousTestCase):
         self.assertEqual(len(self.indexes.all()), 3)
 
     def test_an_index_that_is_too_much_alone_is_not_kept(self) -> None:
-        with patch.object(indexes, "MOST_FILES", 1):
+        with patch.object(indexes, "MOST_MEMORY", COST):
             uuid = self.hear()
             self.answer(TWO)
         self.assertIsNone(self.indexes.of(uuid))

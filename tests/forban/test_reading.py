@@ -107,6 +107,11 @@ class TextIndexes(SynchronousTestCase):
         self.assertEqual(sizes(index), {b"a": 1, b"b": 1})
         self.assertTrue(index.cut)
 
+    def test_long_paths_cost_more(self) -> None:
+        costs = [read(b"%s,1\n" % path).cost for path in (b"a", b"a" * 200)]
+        self.assertEqual(costs[1] - costs[0], 199)
+        self.assertEqual(read(b"a,1\nb,1\nb,1\n").cost, 2 * costs[0])
+
     def test_with_an_agreed_key_the_hash_must_be_the_announced_one(self) -> None:
         text = b"a,1\nb,2\n"
         for announced, tampered in [
