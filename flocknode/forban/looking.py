@@ -17,10 +17,10 @@ import segno
 
 from flocknode.forban import showing
 from flocknode.forban.answering import Leaf
-from flocknode.forban.asking import number, parse_query
 from flocknode.forban.connections import Request
 from flocknode.forban.neighbours import Neighbour
 from flocknode.forban.pages import A_PAGE, Here, Own, Page, Slice
+from flocknode.forban.queries import number, parse_query
 from flocknode.forban.remote import RemoteIndex
 from flocknode.forban.searching import search
 from flocknode.forban.views import Found, View, lacking, words_of

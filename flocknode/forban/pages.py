@@ -17,11 +17,11 @@ from twisted.web.resource import Resource
 
 from flocknode.forban import showing
 from flocknode.forban.answering import Leaf
-from flocknode.forban.asking import number, parse_query
 from flocknode.forban.catalogue import Catalogue
 from flocknode.forban.connections import Request
 from flocknode.forban.derived import Derived
 from flocknode.forban.neighbours import NEIGHBOURS, Neighbour, Neighbours
+from flocknode.forban.queries import number, parse_query
 from flocknode.forban.remote import RemoteIndex
 from flocknode.forban.sending import Sending
 from flocknode.forban.shelf import Shelf
