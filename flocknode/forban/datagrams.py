@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
 
 from flocknode.forban.announcement import LONGEST_HEARD
 from flocknode.forban.interfaces import ALL_NODES
@@ -76,6 +77,8 @@ class Datagrams(FileDescriptor):
         on.
     """
 
+    _log = Logger()
+
     def __init__(self, reactor: Any, bound: socket.socket, heard: Heard) -> None:
         super().__init__(reactor)
         self._clock = reactor
@@ -125,7 +128,11 @@ class Datagrams(FileDescriptor):
         if count < FROM_ONE_HOST and self._untold > 0:
             self._from[host] = count + 1
             self._untold -= 1
-            self._heard(datagram, host, address[3] if self._ipv6 else 0)
+            try:
+                self._heard(datagram, host, address[3] if self._ipv6 else 0)
+            except Exception:
+                # The reactor would close the socket for that.
+                self._log.failure("somebody does not take what was heard")
 
     def _rested(self) -> None:
         self._resting = None

@@ -155,6 +155,18 @@ class Sockets(DatagramsCase):
         self.reactor.turn()
         self.assertEqual(self.reactor.readers, {})
 
+    def test_whoever_fails_at_what_is_heard_is_told_of_the_next_all_the_same(self) -> None:
+        def fail(datagram: bytes, host: str, scope: int) -> None:
+            self.hear(datagram, host, scope)
+            raise ZeroDivisionError
+
+        opened = self.listen("127.0.0.1", heard=fail)
+        for _ in range(2):
+            opened.send(b"x", "127.0.0.1", self.port(opened), 0)
+        self.reactor.turn()
+        self.assertEqual((len(self.heard), len(self.reactor.readers)), (2, 1))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
 
 class Floods(DatagramsCase):
     def test_a_turn_ends_whatever_comes(self) -> None:
