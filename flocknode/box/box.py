@@ -23,9 +23,9 @@ from flocknode.box.desk import Desk
 from flocknode.box.disk.site import Site
 from flocknode.box.identity import ID_CONTEXT, box_id
 from flocknode.box.index.damage import is_damage
-from flocknode.box.known import Known
 from flocknode.box.lane import Lane, Stopped
 from flocknode.box.lookout import Lookout
+from flocknode.box.mirror import Mirror
 from flocknode.box.presence import Presence
 from flocknode.box.public import PublicBox
 from flocknode.box.reader import Reader
@@ -93,7 +93,7 @@ class Box(Service):
         self._reactor = reactor
         self.place = Fixed(root) if isinstance(root, str) else root
         self._settings = settings
-        self._known = Known()
+        self._mirror = Mirror()
         self._timers = Timers(reactor)
         self._worker = Lane(reactor, f"box {name}")
         self._core = Core(
@@ -169,22 +169,22 @@ class Box(Service):
     @property
     def index_id(self) -> int:
         """Names this box's index: 64 bits, random; 0 until L{ready}."""
-        return self._known.numbers.index_id
+        return self._mirror.numbers.index_id
 
     @property
     def highest(self) -> int:
         """The highest number that may be announced; it is committed."""
-        return self._known.numbers.highest
+        return self._mirror.numbers.highest
 
     @property
     def new_total(self) -> int:
         """Bytes of all local changes since the start, C{size + 256} each."""
-        return self._known.new_total
+        return self._mirror.new_total
 
     @property
     def digest(self) -> bytes:
         """16 bytes, equal in boxes that know and hold the same."""
-        return self._known.numbers.digest
+        return self._mirror.numbers.digest
 
     @property
     def folder_id(self) -> bytes | None:
@@ -198,10 +198,10 @@ class Box(Service):
         return describe(
             self.name,
             str(self.place),
-            self._known.numbers,
+            self._mirror.numbers,
             self._presence,
             fault=self._lookout.fault,
-            note=self._checking.progress(self._known.numbers.files) or self._lookout.note,
+            note=self._checking.progress(self._mirror.numbers.files) or self._lookout.note,
             scanned=self._surveyor.scanned,
             known=self._lookout.scanned,
         )
@@ -234,7 +234,7 @@ class Box(Service):
 
     def stored(self, holder: Holder) -> tuple[int, int]:
         """Their index id, and the number up to which it is stored here; (0, 0): nothing."""
-        return self._known.stored(holder)
+        return self._mirror.stored(holder)
 
     def acknowledged(self, holder: Holder, index_id: int, number: int) -> None:
         """
@@ -246,15 +246,15 @@ class Box(Service):
 
     def acknowledged_by(self, holder: Holder) -> int:
         """The number up to which they have stored this box's index."""
-        return self._known.acknowledged_by(holder)
+        return self._mirror.acknowledged_by(holder)
 
     def needs(self) -> list[Need]:
         """All blocks that are needed now."""
-        return self._known.needed.needs()
+        return self._mirror.needed.needs()
 
     def sources(self, content: Hash) -> frozenset[Holder]:
         """Who holds this needed content whole."""
-        return self._known.needed.sources(content)
+        return self._mirror.needed.sources(content)
 
     def read(self, hash: Hash) -> Deferred[bytes | None]:
         """A block or an encoded block list, hashed again; L{None}: it is not here."""
@@ -291,11 +291,11 @@ class Box(Service):
         Bytes (C{size + 256} an entry) that are complete here and that this
         holder does not show complete, without changes that are not counted.
         """
-        return self._known.lacking(holder)
+        return self._mirror.lacking(holder)
 
     def counted(self, total: int) -> None:
         """Local changes up to this C{new_total} have been in a round."""
-        counted = self._known.total_in_index(total)
+        counted = self._mirror.total_in_index(total)
         if counted > 0:
             self._do(self._core.counted, counted)
 
@@ -345,7 +345,7 @@ class Box(Service):
         self._ask(work, *arguments).addErrback(self._lookout.failed)
 
     def _tell(self, told: Told) -> None:
-        if self._known.take(told, self, self.listener):
+        if self._mirror.take(told, self, self.listener):
             self.public.changed()
         if told.events.look:
             self._surveyor.look(told.events.look)
@@ -358,12 +358,12 @@ class Box(Service):
     # The folder comes and goes
 
     def _arrived(self, site: Site) -> None:
-        if self._known.numbers.withheld:
+        if self._mirror.numbers.withheld:
             self._timers.later("release", self._settings.alone, self._do, self._core.release)
         self._lookout.arrived(site)
 
     def _joined(self, joined: bool) -> bool:
-        if self._known.numbers.withheld and joined:
+        if self._mirror.numbers.withheld and joined:
             self._timers.later("release", CALM, self._do, self._core.release, again=True)
         return joined
 

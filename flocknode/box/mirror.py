@@ -11,7 +11,7 @@ from flocknode.box.needed import Needed
 from flocknode.box.values import BoxListener, Holder
 
 
-class Known:
+class Mirror:
     """
     A copy of what the engine knows, as of the last thing that it did.
 

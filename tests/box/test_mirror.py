@@ -1,5 +1,5 @@
 # Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
-"""Tests for L{flocknode.box.known}."""
+"""Tests for L{flocknode.box.mirror}."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocknode.box.core import Told
 from flocknode.box.engine import Snapshot
 from flocknode.box.events import Events
-from flocknode.box.known import Known
+from flocknode.box.mirror import Mirror
 from flocknode.box.values import Hash, Holder, Need
 
 ANN, BOB = Holder(b"a" * 32), Holder(b"b" * 32)
@@ -38,11 +38,11 @@ class Listener:
         self.told.append("sources")
 
 
-class KnownTests(SynchronousTestCase):
+class MirrorTests(SynchronousTestCase):
     """What is known is what was told last."""
 
     def setUp(self) -> None:
-        self.known = Known()
+        self.known = Mirror()
         self.listener = Listener()
 
     def take(self, numbers: Snapshot) -> list[str]:
