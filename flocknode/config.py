@@ -70,13 +70,38 @@ class FlockConfig:
 @attrs.frozen
 class ForbanConfig:
     """
+    It runs if a box is public.
+
     @ivar mode: C{opportunistic}, C{shared} or C{off}.
     @ivar name: how this node calls itself there; empty: the machine's name.
+    @ivar port: of UDP and of TCP.
+    @ivar destination: hosts that announcements are sent to beside all that are
+        in reach, C{host} or C{host:port}.
+    @ivar listen: more endpoints of the site, as Twisted writes them.
+    @ivar key: which all nodes agree upon; empty: none.
+    @ivar include: patterns of what is fetched; none: everything.
+    @ivar exclude: patterns of what is not.
+    @ivar largest: bytes of a file that is fetched, at most; C{None}: any.
+    @ivar quota: bytes that may be fetched in a day; C{None}: any.
+    @ivar rate: bytes per second that are fetched, at most; C{None}: any.
+    @ivar into: the public box for what is fetched; empty: the first.
+    @ivar media: what is done with the directory C{FORBAN} of a medium:
+        C{import}, C{export}, C{both} or C{off}.
     """
 
     mode: str = "opportunistic"
     name: str = ""
     port: int = 12555
+    destination: tuple[str, ...] = ()
+    listen: tuple[str, ...] = ()
+    key: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    largest: int | None = None
+    quota: int | None = None
+    rate: int | None = None
+    into: str = ""
+    media: str = "off"
 
 
 @attrs.frozen
@@ -268,11 +293,12 @@ class _Reading:
 
     def _section(self, section: str, name: str = "") -> dict[str, Any]:
         """The keyword arguments that a section's value takes."""
-        return {
-            key: self._found[section, name, key][0].value
-            for key in configkeys.KEYS[section]
-            if (section, name, key) in self._found
-        }
+        found = {}
+        for key, takes in configkeys.KEYS[section].items():
+            values = [each.value for each in self._found.get((section, name, key), ())]
+            if values:
+                found[key] = tuple(values) if takes.repeats else values[0]
+        return found
 
     def config(self) -> Config:
         """
@@ -295,6 +321,7 @@ class _Reading:
         state = self._one("state", default_state)
         boxes = tuple(self._boxes())
         self._check_folders(state, {"keystore": keystore, "privatekey": privatekey})
+        self._check_public(boxes)
         return Config(
             hostnames=hostnames,
             # flocksy lets a node be named twice; one's own name in a list that
@@ -327,6 +354,16 @@ class _Reading:
                 raise ConfigError(
                     f"{where}: [box {shown(name)}] has no box, expected a line box = <name>@<path>"
                     " above the first section"
+                )
+
+    def _check_public(self, boxes: tuple[BoxConfig, ...]) -> None:
+        public = [box.name for box in boxes if box.forban]
+        replaced = self._replaced - {box.name for box in boxes}
+        for found in self._found.get(("forban", "", "into"), ()):
+            if found.value not in public and found.value not in replaced:
+                raise ConfigError(
+                    f"{found.where}: into = {shown(found.value)} is no public box, expected a box"
+                    f" with forban = yes{': ' * bool(public)}{', '.join(public)}"
                 )
 
     def _check_folders(self, state: _Found, files: dict[str, _Found]) -> None:
