@@ -30,14 +30,16 @@ from flocknode.box.timers import Timers
 from flocknode.box.values import Path
 from flocknode.forban import catalogue, items, jsonl, names
 from flocknode.forban.announcement import Announcement
-from flocknode.forban.asking import Asker
+from flocknode.forban.asker import Asker
+from flocknode.forban.boxes import Boxes
 from flocknode.forban.catalogue import Catalogue
-from flocknode.forban.fetching import Fetching, Into, Limits
+from flocknode.forban.fetching import Fetching
 from flocknode.forban.indexes import Indexes
 from flocknode.forban.items import Item
 from flocknode.forban.neighbours import Address, Neighbours
 from flocknode.forban.remote import RemoteFile
 from flocknode.forban.shelf import Shelf
+from flocknode.forban.wanting import Limits
 from flocknode.testing.shelves import FolderShelf
 
 FILES = 5_000
@@ -86,8 +88,8 @@ def serve(count: int, better: bool) -> None:
             request.setResponseCode(404)
             return b""
 
-    site = Site(Answers())
-    site.log = lambda _request: None  # type: ignore[method-assign]
+    site: Any = Site(Answers())
+    site.log = lambda _request: None
     port = reactor.listenTCP(0, site, interface="127.0.0.1")
     print(port.getHost().port, flush=True)
     reactor.run()
@@ -111,7 +113,7 @@ async def fetch(reactor: Any, folder: str, port: int, count: int) -> tuple[float
         neighbours,
         indexes,
         asker,
-        Into({"papers": shelf}, "papers", lambda _name: False),
+        Boxes({"papers": shelf}, "papers", lambda _name: False),
         folder=os.path.join(folder, "state"),
         catalogue=lambda: shown,
         in_thread=in_thread,

@@ -14,6 +14,7 @@ import contextlib
 import os
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import attrs
 from blake3 import blake3
@@ -148,7 +149,13 @@ class Arrivals:
         return self._random.uniform(SOONEST, LATEST)
 
     async def deliver(
-        self, wanted: Wanted, whole: Whole, mtime_ns: int | None, asked: bool = False
+        self,
+        wanted: Wanted,
+        whole: Whole,
+        mtime_ns: int | None,
+        *,
+        asked: bool = False,
+        counted: bool = True,
     ) -> Delivered:
         """
         Put a file into its box, now or later.  The file is taken away from where
@@ -156,6 +163,7 @@ class Arrivals:
 
         @param whole: the file.
         @param asked: a person asked for it.
+        @param counted: among the bytes of the day.
         @raise BoxError: there is no such box.
         """
         fetched = self._fetched
@@ -169,11 +177,12 @@ class Arrivals:
             except BoxError as error:
                 self.error = str(error)
         now = self._wall()
+        note = partial(
+            fetched.add, wanted.shelf, wanted.path, wanted.version, now, counted=counted
+        )
         if place is not None:
             self.error = ""
-            await self._lane.do(
-                fetched.add, wanted.shelf, wanted.path, wanted.version, now
-            )
+            await self._lane.do(note)
             await self._in_thread(discard, whole.path)
             return Delivered(place)
         arrival = Arrival(
@@ -186,9 +195,7 @@ class Arrivals:
             asked,
         )
         await self._in_thread(_keep, whole.path, self._where(arrival))
-        await self._lane.do(
-            fetched.add, wanted.shelf, wanted.path, wanted.version, now, arrival
-        )
+        await self._lane.do(partial(note, arrival=arrival))
         self._waiting[arrival.name] = arrival
         self._schedule()
         return Delivered(None, wait, arrival.name)

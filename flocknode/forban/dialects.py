@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from flocknode.errors import NeighbourError, ProtocolError
 from flocknode.forban import names
-from flocknode.forban.asking import Asker, Unreachable
+from flocknode.forban.asker import Asker, Unreachable
 from flocknode.forban.body import PIECE, Sink
 from flocknode.forban.heads import Head
 from flocknode.forban.neighbours import Neighbour

@@ -95,12 +95,20 @@ class Fetched:
         return found
 
     def add(
-        self, shelf: str, path: Path, version: Version, now: float, arrival: Arrival | None = None
+        self,
+        shelf: str,
+        path: Path,
+        version: Version,
+        now: float,
+        *,
+        counted: bool = True,
+        arrival: Arrival | None = None,
     ) -> None:
         """
         This was brought in.
 
         @param now: seconds since the epoch.
+        @param counted: among the bytes of the day.
         @param arrival: it is still on its way into its box.
         """
         with self._db:
@@ -117,7 +125,7 @@ class Fetched:
             self._db.execute(
                 "INSERT INTO days VALUES (?, ?)"
                 " ON CONFLICT (day) DO UPDATE SET bytes = bytes + excluded.bytes",
-                (day, version.size),
+                (day, version.size if counted else 0),
             )
             self._db.execute("DELETE FROM days WHERE day < ?", (day - _DAYS,))
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -26,19 +25,22 @@ from flocknode.box.values import Path
 from flocknode.errors import BoxError, FlocknodeError, NeighbourError
 from flocknode.forban import staging
 from flocknode.forban.arrivals import Arrivals, Delivered
-from flocknode.forban.asking import Asker
+from flocknode.forban.asker import Asker
 from flocknode.forban.body import InThread
+from flocknode.forban.boxes import Boxes
 from flocknode.forban.catalogue import Catalogue
 from flocknode.forban.fetched import Fetched
 from flocknode.forban.fetchstatus import FetchStatus, TransferStatus
 from flocknode.forban.indexes import Indexes
 from flocknode.forban.neighbours import Neighbour, Neighbours
 from flocknode.forban.pacing import Quota
+from flocknode.forban.remote import RemoteFile
 from flocknode.forban.shelf import Shelf
+from flocknode.forban.staging import Whole
 from flocknode.forban.transfers import Here, Transfers, look
 from flocknode.forban.turns import Outcome, Turns
 from flocknode.forban.visiting import Visit
-from flocknode.forban.wanting import Rules, candidates, is_same, placed
+from flocknode.forban.wanting import Limits, Wanted, candidates, is_same, placed
 
 NEIGHBOURS = 4
 """Neighbours that are visited at a time."""
@@ -54,45 +56,6 @@ READY = 2.0
 
 GETS = 32
 """Files that people ask for, at a time."""
-
-
-@attrs.frozen
-class Into:
-    """
-    Where what is fetched goes.
-
-    With several public boxes, a path whose first component is the name of one
-    goes into that one, without it; everything else into the default one.
-
-    @ivar shelves: the public boxes, by name; at least one.
-    @ivar default: name of one of them.
-    @ivar is_shared: does a flock share the box of this name?
-    """
-
-    shelves: Mapping[str, Shelf]
-    default: str
-    is_shared: Callable[[str], bool]
-
-    @property
-    def tops(self) -> dict[str, str]:
-        """First component of a path to the name of the box."""
-        if len(self.shelves) == 1:
-            return {}
-        return {name.replace("/", "_"): name for name in self.shelves}
-
-
-@attrs.frozen
-class Limits:
-    """
-    @ivar rules: which files are fetched.
-    @ivar quota: bytes that are brought in on a day; 0: no limit.
-    @ivar reserve: bytes of a disk to those of them that stay free; L{None}: the
-        usual, see L{flocknode.forban.transfers}.
-    """
-
-    rules: Rules = attrs.field(factory=Rules)
-    quota: int = 0
-    reserve: Callable[[int], int] | None = None
 
 
 class Fetching(Service):
@@ -114,7 +77,7 @@ class Fetching(Service):
         neighbours: Neighbours,
         indexes: Indexes,
         asker: Asker,
-        into: Into,
+        boxes: Boxes,
         *,
         folder: str,
         catalogue: Callable[[], Catalogue[Shelf] | None],
@@ -128,7 +91,7 @@ class Fetching(Service):
         self._now: Callable[[], float] = reactor.seconds
         self._neighbours = neighbours
         self._indexes = indexes
-        self._into = into
+        self._boxes = boxes
         self._folder = folder
         self._catalogue = catalogue
         self._in_thread = in_thread
@@ -139,8 +102,8 @@ class Fetching(Service):
         self._lane = Lane(reactor, "forban")
         self._fetched: Fetched | None = None
         self._arrivals = Arrivals(
-            into.shelves,
-            into.is_shared,
+            boxes.shelves,
+            boxes.is_shared,
             os.path.join(folder, "arrived"),
             self._lane,
             in_thread,
@@ -151,7 +114,7 @@ class Fetching(Service):
         self._transfers = Transfers(
             asker,
             self._arrivals,
-            into.shelves,
+            boxes.shelves,
             os.path.join(folder, "incoming"),
             in_thread,
             now=self._now,
@@ -247,9 +210,9 @@ class Fetching(Service):
             neighbour,
             self._transfers,
             self._turns.failed(uuid),
-            self._into.shelves,
+            self._boxes.shelves,
             notes=(self._lane, fetched),
-            is_shared=self._into.is_shared,
+            is_shared=self._boxes.is_shared,
         )
         self._timers.later(f"turn of {uuid}", TURN, self._end_turn, uuid, visit)
         # Not in this call: it may end at once, and somebody else be visited.
@@ -292,9 +255,9 @@ class Fetching(Service):
         here = await self._look()
         if here is None:
             return Outcome(more=True)
-        into = self._into
+        boxes = self._boxes
         wanted = await self._in_thread(
-            candidates, index.files, into.tops, into.default, here.files, self._limits.rules
+            candidates, index.files, boxes.tops, boxes.default, here.files, self._limits.rules
         )
         return await visit.run(wanted, here)
 
@@ -347,7 +310,7 @@ class Fetching(Service):
         here = await self._look()
         if here is None:
             raise BoxError("The public boxes are not ready yet: try it again later.")
-        wanted = placed(file, self._into.tops, self._into.default, here.files)
+        wanted = placed(file, self._boxes.tops, self._boxes.default, here.files)
         if wanted.shown is not None and is_same(file, wanted.shown):
             return Delivered(wanted.shown.path)
         try:
@@ -356,6 +319,33 @@ class Fetching(Service):
             raise BoxError(f"It cannot be written: {error.strerror}.") from error
         self._count += 1
         return delivered
+
+    def deliver(
+        self, shelf: str, path: Path, source: str, mtime_ns: int | None
+    ) -> Deferred[Delivered]:
+        """
+        Put into a box what came another way, as a medium; now or later, as with
+        what is fetched.  It is not counted to the quota.
+
+        @param shelf: name of the box; C{path}: in it.
+        @param source: path of the file, on the disk of C{folder}; it is taken away.
+        @raise BoxError: it cannot be taken.
+        """
+        return Deferred.fromCoroutine(self._deliver(shelf, path, source, mtime_ns))
+
+    async def _deliver(
+        self, shelf: str, path: Path, source: str, mtime_ns: int | None
+    ) -> Delivered:
+        if self.running and self._starting is not None:
+            await _end_of(self._starting)
+        try:
+            size = await self._in_thread(os.path.getsize, source)
+            wanted = Wanted(RemoteFile(path, size), shelf, path)
+            return await self._arrivals.deliver(
+                wanted, Whole(source, None), mtime_ns, counted=False
+            )
+        except OSError as error:
+            raise BoxError(f"It cannot be taken: {error.strerror}.") from error
 
     def _neighbour(self, uuid: str) -> Neighbour:
         neighbour = self._neighbours.get(uuid)

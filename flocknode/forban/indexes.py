@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from flocknode.box.timers import Timers
 from flocknode.errors import FlocknodeError
-from flocknode.forban.asking import Asker
+from flocknode.forban.asker import Asker
 from flocknode.forban.dialects import ask_better_index, ask_index
 from flocknode.forban.neighbours import Neighbour, Neighbours
 from flocknode.forban.remote import RemoteIndex

@@ -17,7 +17,7 @@ from flocknode.box.listing import ListedFile, OpenFile
 from flocknode.box.values import Path
 from flocknode.errors import BoxError, NeighbourError
 from flocknode.forban.arrivals import Arrivals, Delivered
-from flocknode.forban.asking import Asker
+from flocknode.forban.asker import Asker
 from flocknode.forban.body import PIECE, InThread
 from flocknode.forban.catalogue import Catalogue, Shown
 from flocknode.forban.dialects import ask_file
@@ -213,7 +213,7 @@ class Transfers:
         mtime_ns = wanted.file.mtime_ns
         if mtime_ns is None and whole.modified is not None:
             mtime_ns = whole.modified * 10**9
-        delivered = await self._arrivals.deliver(wanted, whole, mtime_ns, asked)
+        delivered = await self._arrivals.deliver(wanted, whole, mtime_ns, asked=asked)
         content = wanted.file.content
         if content is not None:
             self._recent[content] = (wanted.shelf, delivered.name)

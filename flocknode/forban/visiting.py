@@ -18,7 +18,7 @@ from flocknode.box.lane import Lane
 from flocknode.box.listing import Known
 from flocknode.box.values import Path
 from flocknode.errors import BoxError, FlocknodeError, NeighbourError
-from flocknode.forban.asking import Unreachable
+from flocknode.forban.asker import Unreachable
 from flocknode.forban.fetched import Fetched
 from flocknode.forban.neighbours import Neighbour
 from flocknode.forban.shelf import Shelf
@@ -186,7 +186,8 @@ class Visit:
             wanted.shown is None and said in (Known.HELD, Known.DELETED)
             for wanted, said in zip(each, known, strict=True)
         ):
-            unsettled = (await shelf.listing()).unsettled
+            # What was changed here and was in no round yet.
+            unsettled = (await shelf.listing(await shelf.mark())).unsettled
         for wanted, said in zip(each, known, strict=True):
             verdict = judge(wanted, said, versions.get(wanted.path, ()), wanted.path in unsettled)
             if verdict is Verdict.FETCH:

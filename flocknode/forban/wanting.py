@@ -20,7 +20,7 @@ made here and was in no round yet must not show in what is fetched.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
@@ -55,6 +55,20 @@ class Rules:
         if self.exclude is not None and matches(self.exclude, text):
             return False
         return self.include is None or matches(self.include, text)
+
+
+@attrs.frozen
+class Limits:
+    """
+    @ivar rules: which files are fetched.
+    @ivar quota: bytes that are brought in on a day; 0: no limit.
+    @ivar reserve: bytes of a disk to those of them that stay free; L{None}: the
+        usual, see L{flocknode.forban.transfers}.
+    """
+
+    rules: Rules = Rules()
+    quota: int = 0
+    reserve: Callable[[int], int] | None = None
 
 
 def matches(patterns: Patterns, path: str) -> bool:
@@ -181,9 +195,10 @@ def judge(
     if unsettled:
         # As a node that does not know of the change would do.
         return Verdict.FETCH
-    if known is Known.COMING:
-        return Verdict.LATER
-    return Verdict.FETCH if known is Known.UNKNOWN else Verdict.LEAVE
+    if known is Known.UNKNOWN:
+        return Verdict.FETCH
+    # What is held and not shown yet is compared when it is.
+    return Verdict.LEAVE if known is Known.DELETED else Verdict.LATER
 
 
 def _may_be(one: Version, other: Version) -> bool:

@@ -13,12 +13,14 @@ from typing import Any
 
 from flocknode.box.timers import Timers
 from flocknode.forban import catalogue
-from flocknode.forban.asking import Asker
+from flocknode.forban.asker import Asker
+from flocknode.forban.boxes import Boxes
 from flocknode.forban.catalogue import Catalogue
-from flocknode.forban.fetching import Fetching, Into, Limits
+from flocknode.forban.fetching import Fetching
 from flocknode.forban.indexes import Indexes
 from flocknode.forban.neighbours import Neighbours
 from flocknode.forban.shelf import Shelf
+from flocknode.forban.wanting import Limits
 from flocknode.testing.shelves import FolderShelf
 from tests.forban.peers import Peer, in_thread, reactor, uuid_of
 
@@ -58,7 +60,7 @@ class Fetcher:
             self.neighbours,
             self.indexes,
             self.asker,
-            Into(dict(self.shelves), names[0], lambda name: name in shared),
+            Boxes(dict(self.shelves), names[0], lambda name: name in shared),
             folder=os.path.join(folder, "state"),
             catalogue=self.catalogue,
             in_thread=in_thread,

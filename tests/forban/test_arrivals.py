@@ -153,7 +153,7 @@ class ArrivalsTests(TestCase):
         arrivals = await self.start()
         for path, asked in ((b"a", False), (b"b", True)):
             wanted, whole = self.file(path, path)
-            await arrivals.deliver(wanted, whole, None, asked)
+            await arrivals.deliver(wanted, whole, None, asked=asked)
             self.shelf.known_as[Path(path)] = Known.DELETED
         self.clock.advance(LATEST)
         await until(lambda: not arrivals.waiting)

@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from flocknode.box.values import Path
 from flocknode.errors import NeighbourError
-from flocknode.forban.asking import Asker
+from flocknode.forban.asker import Asker
 from flocknode.forban.dialects import ask_better_index, ask_file, ask_index
 from flocknode.forban.heads import Head
 from flocknode.forban.items import index_hmac

@@ -47,7 +47,7 @@ class FetchedTests(SynchronousTestCase):
     def test_what_was_added_and_not_closed_is_known(self) -> None:
         # A process that is killed closes nothing.
         other = Fetched(self.path)
-        other.add("papers", A, Version(5), 1e9, ARRIVAL)
+        other.add("papers", A, Version(5), 1e9, arrival=ARRIVAL)
         again = self.open()
         self.assertEqual(again.versions("papers", [A]), {A: [Version(5)]})
         self.assertEqual(again.arrivals(), [ARRIVAL])
@@ -55,8 +55,8 @@ class FetchedTests(SynchronousTestCase):
 
     def test_what_is_on_its_way_is_known_until_it_has_arrived(self) -> None:
         later = attrs.evolve(ARRIVAL, name="4567", path=B, mtime_ns=-7, due=2e9, asked=True)
-        self.fetched.add("papers", B, Version(5), 1e9, later)
-        self.fetched.add("papers", A, Version(5), 1e9, ARRIVAL)
+        self.fetched.add("papers", B, Version(5), 1e9, arrival=later)
+        self.fetched.add("papers", A, Version(5), 1e9, arrival=ARRIVAL)
         self.assertEqual(self.open().arrivals(), [ARRIVAL, later])
         self.fetched.arrived(ARRIVAL.name)
         self.fetched.arrived(ARRIVAL.name)
@@ -67,6 +67,7 @@ class FetchedTests(SynchronousTestCase):
         self.fetched.add("papers", A, Version(5), day)
         self.fetched.add("papers", B, Version(6), day + 86_399)
         self.fetched.add("papers", A, Version(70), day + 86_400)
+        self.fetched.add("papers", Path(b"m"), Version(1000), day, counted=False)
         self.assertEqual(self.fetched.today(day + 5), 11)
         self.assertEqual(self.open().today(day + 86_400), 70)
         self.assertEqual(self.fetched.today(day - 1), 0)

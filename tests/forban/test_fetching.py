@@ -19,10 +19,9 @@ from flocknode.box.patterns import parse
 from flocknode.box.values import Path
 from flocknode.errors import BoxError, FlocknodeError, NeighbourError
 from flocknode.forban import catalogue, staging, transfers
-from flocknode.forban.fetching import Limits
 from flocknode.forban.remote import RemoteFile
 from flocknode.forban.staging import KEPT, name_of
-from flocknode.forban.wanting import Rules
+from flocknode.forban.wanting import Limits, Rules
 from tests.forban.fetchers import Fetcher
 from tests.forban.peers import Flocknode, Goforban, Original, Peer, small_hash, until, uuid_of
 
@@ -297,6 +296,34 @@ class Shared(FetchingCase):
         delivered = await fetcher.fetching.get(peer.uuid, Path(b"a"))
         self.assertIsNone(delivered.path)
         self.assertTrue(60 <= delivered.wait <= 1800)
+
+
+class Media(FetchingCase):
+    """What came another way."""
+
+    async def test_it_goes_into_its_box_and_is_noted(self) -> None:
+        for shared in ([], ["papers"]):
+            self.folder = self.mktemp()
+            peer = Original({b"a": b"from a stick"})
+            fetcher = Fetcher(self.folder, shared=shared)
+            source = FolderPath(self.folder) / "copy"
+            source.write_bytes(b"from a stick")
+            self.begin(fetcher)
+            delivered = await fetcher.fetching.deliver("papers", Path(b"a"), str(source), 5)
+            self.assertEqual(delivered.path, None if shared else b"a")
+            self.assertFalse(source.exists())
+            peer.listen()
+            peer.announce(fetcher.neighbours)
+            await self.settled(fetcher, peer)
+            status = fetcher.fetching.status()
+            self.assertEqual((status.waiting, status.today), (len(shared), 0))
+            self.assertNotIn(b"YQ!!", peer.asked)
+            await peer.stop()
+
+    async def test_what_is_not_there_is_said_so(self) -> None:
+        fetcher = self.fetcher()
+        gone = os.path.join(self.folder, "gone")
+        await self.fails(fetcher.fetching.deliver("papers", Path(b"a"), gone, None), BoxError)
 
 
 class Content(FetchingCase):

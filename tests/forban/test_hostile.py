@@ -16,10 +16,10 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from flocknode.box.values import Path
-from flocknode.forban import body, fetching, pacing, reading
-from flocknode.forban.fetching import Limits
+from flocknode.forban import body, fetching, pacing, reading, turns
 from flocknode.forban.remote import RemoteFile
 from flocknode.forban.staging import name_of
+from flocknode.forban.wanting import Limits
 from tests.forban.fetchers import Fetcher
 from tests.forban.peers import Flocknode, Hostile, Original, Script, Talk, text, until
 
@@ -308,6 +308,7 @@ class Files(HostileCase):
         self.patch(fetching, "NEIGHBOURS", 1)
         self.patch(fetching, "TURN", 0.01)
         self.patch(fetching, "AFTER_TURN", 0.01)
+        self.patch(turns, "SOONEST", 0.1)
 
         def give(talk: Talk, _request: bytes) -> None:
             talk.head(1000)

@@ -84,7 +84,7 @@ class FakeAsker:
         *,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[Head, Any]:
-        """See L{flocknode.forban.asking.Asker.ask}."""
+        """See L{flocknode.forban.asker.Asker.ask}."""
         asked = Asked(address, query, choose)
         self.asked.append(asked)
         return await asked.done

@@ -84,8 +84,8 @@ class Verdicts(SynchronousTestCase):
         self.assertIs(judge(other, Known.HELD, versions[1:]), Verdict.FETCH)
         self.assertIs(judge(other, Known.HELD, versions), Verdict.LEAVE)
 
-    def test_what_a_box_holds_and_does_not_show_is_left(self) -> None:
-        self.assertIs(judge(wanted(remote()), Known.HELD, ()), Verdict.LEAVE)
+    def test_what_a_box_holds_and_does_not_show_yet_is_compared_later(self) -> None:
+        self.assertIs(judge(wanted(remote()), Known.HELD, ()), Verdict.LATER)
 
     def test_a_change_that_was_in_no_round_does_not_show(self) -> None:
         # Else the one node that does not fetch would have made it.

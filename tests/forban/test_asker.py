@@ -1,6 +1,6 @@
 # Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
 """
-Tests for L{flocknode.forban.asking}, with servers on loopback; what takes long
+Tests for L{flocknode.forban.asker}, with servers on loopback; what takes long
 takes virtual time.
 """
 
@@ -15,7 +15,7 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocknode.errors import NeighbourError
-from flocknode.forban.asking import ANSWERING, CONNECTING, CONNECTIONS, Asker, Unreachable
+from flocknode.forban.asker import ANSWERING, CONNECTING, CONNECTIONS, Asker, Unreachable
 from flocknode.forban.body import Sink
 from flocknode.forban.heads import Head
 from flocknode.forban.neighbours import Address
