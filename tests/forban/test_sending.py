@@ -24,7 +24,7 @@ from twisted.trial.unittest import TestCase
 
 from flocknode.forban import names
 from flocknode.forban.sendfile import TURN
-from flocknode.testing.certificates import write_certificate
+from tests.certificates import write_certificate
 from tests.forban.sites import Answer, TestSite
 
 SIZE = TURN * 7 // 4 + 12_345
