@@ -21,8 +21,8 @@ from flocknode.forban.pages import Own
 from flocknode.forban.remote import RemoteIndex
 from flocknode.forban.shelf import Shelf
 from flocknode.forban.site import Site
-from flocknode.testing.certificates import write_certificate
 from flocknode.testing.shelves import FolderShelf
+from tests.certificates import write_certificate
 
 LARGE = "large.bin"
 """The large file."""

@@ -6,6 +6,7 @@ them but requests without a body.
 
 from __future__ import annotations
 
+import resource
 from collections import Counter
 from typing import Any
 
@@ -18,7 +19,8 @@ from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource
 
 CONNECTIONS = 512
-"""At a time; more are closed at once.  A transfer holds up to three descriptors."""
+"""At a time; more are closed at once.  Fewer, if the process may open few files
+(L{affordable})."""
 
 CONNECTIONS_PER_HOST = 64
 """At a time, from one address."""
@@ -34,10 +36,30 @@ POLICY = (
 """What a page may load and do (CSP): no script at all, nothing from elsewhere."""
 
 
+DESCRIPTORS = 3
+"""That a connection has open while it sends a file."""
+
+
+def affordable() -> int:
+    """
+    How many connections there may be, so that strangers leave half of the
+    descriptors that this process may have to the rest of it.
+    """
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS
+    return max(1, min(CONNECTIONS, soft // 2 // DESCRIPTORS))
+
+
 class Channel(HTTPChannel):
-    """A connection."""
+    """
+    A connection.
+
+    @ivar host: address of the other side.
+    """
 
     transport: Any
+    host = ""
 
     def dataReceived(self, data: bytes) -> None:
         """As it is, but that a byte now and then does not keep it open."""
@@ -89,7 +111,7 @@ class Request(server.Request):
 
     defaultContentType = b"text/plain; charset=utf-8"
 
-    def render(self, resource: IResource) -> None:
+    def render(self, resrc: IResource) -> None:
         """Every answer says what may be done with it."""
         for name, value in (
             (b"Content-Security-Policy", POLICY),
@@ -98,14 +120,14 @@ class Request(server.Request):
             (b"Cross-Origin-Resource-Policy", b"same-origin"),
         ):
             self.responseHeaders.setRawHeaders(name, [value])
-        super().render(resource)
+        super().render(resrc)
 
 
 class BoundedSite(server.Site):
     """
     The factory of connections.
 
-    @ivar open: how many there are.
+    @ivar channels: all that there are.
     """
 
     protocol = Channel  # type: ignore[assignment]
@@ -113,38 +135,49 @@ class BoundedSite(server.Site):
 
     def __init__(
         self,
-        resource: IResource,
+        root: IResource,
         reactor: Any,
-        connections: int = CONNECTIONS,
+        connections: int | None = None,
         per_host: int = CONNECTIONS_PER_HOST,
         idle: float = IDLE,
     ) -> None:
         """
         @param reactor: for the time.
+        @param connections: at a time; L{None}: what is L{affordable}.
+        @param per_host: of these, from one address.
         @param idle: seconds, see L{IDLE}.
         """
-        super().__init__(resource, timeout=idle, reactor=reactor, parsePOSTFormSubmission=False)
-        self.open = 0
-        self._connections = connections
+        super().__init__(root, timeout=idle, reactor=reactor, parsePOSTFormSubmission=False)
+        self.channels: set[Channel] = set()
+        self._connections = affordable() if connections is None else connections
         self._per_host = per_host
         self._hosts: Counter[str] = Counter()
 
     def buildProtocol(self, addr: IAddress) -> Any:  # type: ignore[override]
         """One more, if it may be."""
         host = getattr(addr, "host", "")
-        if self.open >= self._connections or self._hosts[host] >= self._per_host:
+        if len(self.channels) >= self._connections or self._hosts[host] >= self._per_host:
             return None
         channel: Any = super().buildProtocol(addr)
-        channel.counted = host
-        self.open += 1
+        channel.host = host
+        self.channels.add(channel)
         self._hosts[host] += 1
         return channel
 
-    def lost(self, channel: Any) -> None:
+    def lost(self, channel: Channel) -> None:
         """That one is over."""
-        self.open -= 1
-        self._hosts[channel.counted] -= 1
+        self.channels.discard(channel)
+        self._hosts[channel.host] -= 1
         self._hosts += Counter()  # those without any go
+
+    def drop(self) -> None:
+        """Cut all connections: the site closes."""
+        for channel in list(self.channels):
+            channel.transport.abortConnection()
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """What L{Channel} speaks."""
+        return [b"http/1.1"]
 
     def log(self, request: Any) -> None:
         """What was asked for is nobody's business."""

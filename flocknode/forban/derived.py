@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
+from weakref import ref
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -22,7 +23,8 @@ T = TypeVar("T")
 
 class Derived(Generic[S, T]):
     """
-    Of each key the latest is kept, of the keys those that were asked for last.
+    Of each key the latest is kept, of the keys those that were asked for last; and
+    nothing, once nobody else has that of which it was made.
     """
 
     def __init__(
@@ -39,8 +41,12 @@ class Derived(Generic[S, T]):
         self._in_thread = in_thread
         self._make = make
         self._most = most
-        self._made: OrderedDict[Hashable, tuple[S, T]] = OrderedDict()
+        self._made: OrderedDict[Hashable, tuple[ref[S], T]] = OrderedDict()
         self._making: dict[Hashable, tuple[S, list[Deferred[T]]]] = {}
+
+    def __len__(self) -> int:
+        """Of how many keys there is something."""
+        return len(self._made)
 
     def of(self, source: S, key: Hashable = None) -> Deferred[T]:
         """
@@ -49,7 +55,7 @@ class Derived(Generic[S, T]):
         """
         answer: Deferred[T] = Deferred()
         made = self._made.get(key)
-        if made is not None and made[0] is source:
+        if made is not None and made[0]() is source:
             self._made.move_to_end(key)
             answer.callback(made[1])
             return answer
@@ -68,9 +74,15 @@ class Derived(Generic[S, T]):
         if key in self._making and self._making[key][0] is source:
             del self._making[key]
             if not isinstance(result, Failure):
-                self._made[key] = source, result
+                # Gone in the instant in which the source goes, in whatever thread.
+                self._made[key] = ref(source, lambda gone: self._forget(key, gone)), result
                 self._made.move_to_end(key)
                 while len(self._made) > self._most:
                     self._made.popitem(last=False)
         for answer in waiting:
             answer.callback(result)
+
+    def _forget(self, key: Hashable, gone: ref[S]) -> None:
+        made = self._made.get(key)
+        if made is not None and made[0] is gone:
+            self._made.pop(key, None)

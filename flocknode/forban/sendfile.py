@@ -34,6 +34,9 @@ LINGER_MS = 10
 """Milliseconds that a thread waits for a socket that is full.  Whoever takes all
 at once is served without a way back through the reactor each time."""
 
+LINGERING = 4
+"""Times in one turn that it waits so."""
+
 
 def is_plain(request: Request, reactor: Any) -> bool:
     """Can a thread send to the socket itself?"""
@@ -162,7 +165,7 @@ def _push(opened: OpenFile, socket: int, offset: int, end: int) -> tuple[int, bo
     @raise OSError: from the socket or the disk.
     @raise BoxError: the folder went away.
     """
-    sent = 0
+    sent = waited = 0
     end = min(end, offset + TURN)
     poll = select.poll()
     poll.register(socket, select.POLLOUT)
@@ -170,8 +173,9 @@ def _push(opened: OpenFile, socket: int, offset: int, end: int) -> tuple[int, bo
         try:
             piece = opened.send(socket, offset + sent, end - offset - sent)
         except BlockingIOError:
-            if not poll.poll(LINGER_MS):
+            if waited == LINGERING or not poll.poll(LINGER_MS):
                 return sent, True
+            waited += 1
             continue
         if not piece:
             raise Cut

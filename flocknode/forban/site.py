@@ -25,7 +25,7 @@ from twisted.python.threadpool import ThreadPool
 from twisted.web.resource import Resource
 
 from flocknode.forban import jsonl
-from flocknode.forban.connections import CONNECTIONS, CONNECTIONS_PER_HOST, IDLE, BoundedSite
+from flocknode.forban.connections import CONNECTIONS_PER_HOST, IDLE, BoundedSite
 from flocknode.forban.looking import Browse, Code, Home, Lacking, Search
 from flocknode.forban.neighbours import Neighbours
 from flocknode.forban.pages import Folder, Here, Indexes, Nothing, Own, Static, static
@@ -37,7 +37,8 @@ KINDS = {".css": b"text/css; charset=utf-8", ".svg": b"image/svg+xml", ".ico": b
 
 class Site(BoundedSite):
     """
-    The factory to listen with, on an endpoint of any kind.
+    The factory to listen with, on an endpoint of any kind.  Who stops listening
+    calls L{drop} too.
     """
 
     def __init__(
@@ -49,14 +50,14 @@ class Site(BoundedSite):
         indexes: Indexes,
         *,
         threads: ThreadPool,
-        connections: int = CONNECTIONS,
+        connections: int | None = None,
         per_host: int = CONNECTIONS_PER_HOST,
         idle: float = IDLE,
     ) -> None:
         """
         @param threads: in which files are read and lists made; running.
-        @param connections: at a time.
-        @param per_host: of these.
+        @param connections: at a time; L{None}: as many as can be afforded.
+        @param per_host: of these, from one address.
         @param idle: seconds, see L{IDLE}.
         """
         sending = Sending(reactor, threads, idle)

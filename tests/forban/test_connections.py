@@ -5,13 +5,14 @@ Connections are bounded in number, size and time.
 
 from __future__ import annotations
 
+import resource
 import socket
 from typing import Any
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocknode.forban import names
+from flocknode.forban import connections, names
 from flocknode.forban.patience import Patience
 from tests.forban.sites import Answer, AtOnce, Connection, StillReactor, TestSite
 
@@ -51,12 +52,24 @@ class Numbers(WithASite):
             self.connect("192.168.1.99")
         first.lose()
         self.connect("192.168.1.99")
-        self.assertEqual(self.site.site.open, 4)
+        self.assertEqual(len(self.site.site.channels), 4)
 
     def test_nothing_is_remembered_of_hosts_that_left(self) -> None:
         for number in range(100):
             self.connect(f"10.0.0.{number}").lose()
-        self.assertEqual((self.site.site.open, dict(self.site.site._hosts)), (0, {}))
+        self.assertEqual((self.site.site.channels, dict(self.site.site._hosts)), (set(), {}))
+
+
+    def test_strangers_leave_half_of_the_descriptors(self) -> None:
+        for soft, affordable in ((1024, 170), (6, 1), (1 << 20, 512), (-1, 512)):
+            self.patch(resource, "getrlimit", lambda _, soft=soft: (soft, -1))
+            self.assertEqual(connections.affordable(), affordable)
+
+    def test_all_are_cut_when_it_closes(self) -> None:
+        several = [self.connect(f"192.168.1.{number}") for number in range(4)]
+        several[0].send(LARGE)
+        self.site.site.drop()
+        self.assertTrue(all(one.transport.aborting for one in several))
 
 
 class Sizes(WithASite):

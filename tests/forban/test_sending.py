@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from random import Random
 from typing import Any, TypeVar
+from urllib.request import urlopen
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
@@ -23,7 +24,7 @@ from twisted.trial.unittest import TestCase
 
 from flocknode.forban import names
 from flocknode.forban.sendfile import TURN
-from flocknode.testing.certificates import write_certificate
+from tests.certificates import write_certificate
 from tests.forban.sites import Answer, TestSite
 
 SIZE = TURN * 7 // 4 + 12_345
@@ -155,7 +156,7 @@ class Real(TestCase):
 
     async def gone(self) -> None:
         """All connections are over, and all files closed."""
-        await self.when(lambda: self.site.site.open == 0)
+        await self.when(lambda: not self.site.site.channels)
         await self.when(lambda: all(o._descriptor < 0 for o in self.site.shelf.opened))
 
 
@@ -203,6 +204,33 @@ class LargeFiles(Real):
         self.assertTrue(answer.body == DATA)
         self.assertTrue(is_closed)
         await self.gone()
+
+    async def test_an_old_client_gets_them_too(self) -> None:
+        def work(client: Client) -> tuple[Answer, bool]:
+            client.send(request(b"large").replace(b"HTTP/1.1", b"HTTP/1.0"))
+            return client.answer(), client.is_closed()
+
+        answer, is_closed = await self.in_thread(work, self.client())
+        self.assertTrue(answer.body == DATA)
+        self.assertTrue(is_closed)
+
+    async def test_they_come_to_what_python_has_for_urls(self) -> None:
+        def work() -> tuple[bytes, str | None]:
+            url = f"http://127.0.0.1:{self.port}/s/?g={names.encode(b'large')}&f=b64e"
+            with urlopen(url, timeout=60) as answer:
+                return answer.read(), answer.headers["Content-Disposition"]
+
+        data, disposition = await self.in_thread(work)
+        self.assertTrue(data == DATA)
+        self.assertIn('filename="large"', disposition or "")
+
+    async def test_all_are_cut_when_the_site_closes(self) -> None:
+        client = self.client(small=True)
+        client.send(request(b"large"))
+        await self.when(lambda: bool(self.site.shelf.opened))
+        self.site.site.drop()
+        await self.gone()
+        await self.assertFailure(self.in_thread(client.answer), ConnectionError)
 
     async def test_many_get_them_at_a_time(self) -> None:
         def work(client: Client) -> bool:

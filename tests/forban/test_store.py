@@ -266,4 +266,4 @@ class Requests(WithASite):
         connection.lose()
         with self.assertRaises(BoxError):
             self.site.shelf.opened[-1].read(0, 1)
-        self.assertEqual(self.site.site.open, 0)
+        self.assertEqual(self.site.site.channels, set())
