@@ -19,6 +19,7 @@ from flocknode import configkeys, configtext
 from flocknode.box import retention
 from flocknode.box.retention import Policy
 from flocknode.errors import ConfigError
+from flocknode.forban.settings import ForbanSettings
 from flocknode.media import names
 
 
@@ -68,43 +69,6 @@ class FlockConfig:
 
 
 @attrs.frozen
-class ForbanConfig:
-    """
-    It runs if a box is public.
-
-    @ivar mode: C{opportunistic}, C{shared} or C{off}.
-    @ivar name: how this node calls itself there; empty: the machine's name.
-    @ivar port: of UDP and of TCP.
-    @ivar destination: hosts that announcements are sent to beside all that are
-        in reach, C{host} or C{host:port}.
-    @ivar listen: more endpoints of the site, as Twisted writes them.
-    @ivar key: which all nodes agree upon; empty: none.
-    @ivar include: patterns of what is fetched; none: everything.
-    @ivar exclude: patterns of what is not.
-    @ivar largest: bytes of a file that is fetched, at most; C{None}: any.
-    @ivar quota: bytes that may be fetched in a day; C{None}: any.
-    @ivar rate: bytes per second that are fetched, at most; C{None}: any.
-    @ivar into: the public box for what is fetched; empty: the first.
-    @ivar media: what is done with the directory C{FORBAN} of a medium:
-        C{import}, C{export}, C{both} or C{off}.
-    """
-
-    mode: str = "opportunistic"
-    name: str = ""
-    port: int = 12555
-    destination: tuple[str, ...] = ()
-    listen: tuple[str, ...] = ()
-    key: str = ""
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    largest: int | None = None
-    quota: int | None = None
-    rate: int | None = None
-    into: str = ""
-    media: str = "off"
-
-
-@attrs.frozen
 class ConsoleConfig:
     """
     @ivar listen: a Twisted endpoint string; C{None}: no console.
@@ -132,7 +96,7 @@ class Config:
     privatekey: str
     state: str
     flock: FlockConfig = FlockConfig()
-    forban: ForbanConfig = ForbanConfig()
+    forban: ForbanSettings = attrs.field(factory=ForbanSettings)
     console: ConsoleConfig = ConsoleConfig()
     notes: tuple[str, ...] = attrs.field(default=(), eq=False)
     places: Mapping[str, str] = attrs.field(factory=dict, eq=False, repr=False)
@@ -332,7 +296,7 @@ class _Reading:
             privatekey=privatekey.value,
             state=state.value,
             flock=FlockConfig(**self._section("flock")),
-            forban=ForbanConfig(**self._section("forban")),
+            forban=ForbanSettings(**self._section("forban")),
             console=ConsoleConfig(**self._section("console")),
             notes=tuple(self._notes),
             places=places,

@@ -6,7 +6,6 @@ this version does what it says.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import attrs
@@ -14,15 +13,12 @@ import attrs
 from flocknode import addresses, configtext
 from flocknode.box.patterns import parse as patterns_of
 from flocknode.box.retention import KeepFor, KeepLast, KeepNone, Policy, Staggered
+from flocknode.forban import destinations
+from flocknode.forban.destinations import Destination
 from flocknode.media import names
 
 MOST_VERSIONS = 999_999
 """Versions of one file, at most, that C{keep} can ask for."""
-
-_DESTINATION = re.compile(
-    r"(\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]|[A-Za-z0-9_.-]+)(:(?P<port>[0-9]{1,5}))?"
-    r"|[0-9A-Fa-f:]+(%[\w.-]+)?"
-)
 
 Parser = Callable[[str, str], object]
 """(value, folder) to what it means; ValueError: one clause on what was expected."""
@@ -111,13 +107,8 @@ def _listen(value: str, folder: str) -> str | None:
         raise ValueError(f"{error}, or off") from None
 
 
-def _destination(value: str, folder: str) -> str:
-    match = _DESTINATION.fullmatch(value)
-    if match is None:
-        raise ValueError("expected a host such as 192.0.2.7, [2001:db8::7]:12555 or name.example")
-    if match["port"] is not None:
-        _number(1, 65535)(match["port"], folder)
-    return value
+def _destination(value: str, folder: str) -> Destination:
+    return destinations.parse(value)
 
 
 def _pattern(value: str, folder: str) -> str:

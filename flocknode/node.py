@@ -39,12 +39,14 @@ from flocknode.exchange.exchange import Exchange
 from flocknode.flock.interfaces import FlockState, MemberId, Priority
 from flocknode.flock.rate import rate
 from flocknode.flock.status import CALLING, Status
+from flocknode.forban.service import Forban
+from flocknode.forbancommands import ForbanCommands
 from flocknode.lock import StateLock
 from flocknode.media.mounts import Mounts
 from flocknode.media.places import Place, place
 from flocknode.plugged import PluggedMedia
 from flocknode.socketpath import ShortWays
-from flocknode.status import MemberStatus, NodeStatus
+from flocknode.status import BoxStatus, MemberStatus, NodeStatus
 from flocknode.wire.child import WireProcess
 from flocknode.wire.messages import Start
 
@@ -154,10 +156,24 @@ class Node(MultiService):
         ticker = TimerService(TICK, self._tick)
         ticker.clock = reactor
         ticker.setServiceParent(self)
+        self._public = frozenset(box.name for box in config.boxes if box.forban)
+        self._forban: Forban | None = None
+        if self._public and config.forban.mode != "off":
+            self._forban = Forban(
+                reactor,
+                config.forban,
+                {box.name: box.public for box in self.boxes if box.name in self._public},
+                os.path.join(config.state, "forban"),
+                shared=bool(self._addresses),
+                level=self._exchange.is_level,
+            )
+            self._forban.setServiceParent(self)
+            mounts.tell(self._forban.mounts_changed)
         commands = {
             "status": lambda: attrs.asdict(self.status()),
             "process": os.getpid,
             **BoxCommands(self.boxes, self._plugged).commands(),
+            **ForbanCommands(self._forban).commands(),
         }
         ControlServer(reactor, config.state, commands).setServiceParent(self)
         self._wire.setServiceParent(self)
@@ -212,7 +228,7 @@ class Node(MultiService):
                 )
                 for member, endpoint in self._addresses.items()
             ),
-            boxes=tuple(box.status for box in self.boxes) + self._plugged.statuses(),
+            boxes=tuple(map(self._box_status, self.boxes)) + self._plugged.statuses(),
             crowd=1 + len(self._alive),
             cover="constant" if state.constant else "rounds",
             code=state.status,
@@ -226,6 +242,10 @@ class Node(MultiService):
             content_received=exchange.content_received,
             last_error=self._last_error,
         )
+
+    def _box_status(self, box: Box) -> BoxStatus:
+        is_public = self._forban is not None and box.name in self._public
+        return attrs.evolve(box.status, public=is_public)
 
     # What the wire process tells (flocknode.flock.interfaces.Observer).
 
@@ -261,10 +281,14 @@ class Node(MultiService):
                 budget=budget,
             )
         self._exchange.round_started(round_id, counted, budget)
+        if self._forban is not None:
+            self._forban.round_started()
 
     def round_stopped(self, round_id: int) -> None:
         """The flock is idle again."""
         self._exchange.round_stopped(round_id)
+        if self._forban is not None:
+            self._forban.round_stopped()
         if self._endless:
             return
         self._log.info("round {round_id} is over", round_id=round_id)

@@ -26,6 +26,7 @@ class BoxStatus:
     @ivar watcher: how changes are heard of: C{"inotify"}, C{"watchdog"} or
         C{"polling"}; empty while the folder is not there.
     @ivar watching: one sentence if that is less than the system's own way.
+    @ivar public: everybody on the local network may have it, by Forban.
     """
 
     name: str
@@ -41,6 +42,7 @@ class BoxStatus:
     scanned: int = 0
     watcher: str = ""
     watching: str = ""
+    public: bool = False
 
 
 @attrs.frozen

@@ -14,8 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode import config, configkeys, configtext
 from flocknode.box.retention import KeepFor, KeepLast, KeepNone, Staggered
-from flocknode.config import BoxConfig, Config, ConsoleConfig, FlockConfig, ForbanConfig, Overrides
+from flocknode.config import BoxConfig, Config, ConsoleConfig, FlockConfig, Overrides
 from flocknode.errors import ConfigError
+from flocknode.forban.destinations import Destination
+from flocknode.forban.settings import ForbanSettings
 
 FLOCKSY = """\
 #
@@ -109,11 +111,11 @@ class Reading(SynchronousTestCase):
                 privatekey="/etc/flock/sub/privatekeys",
                 state="/etc/state",
                 flock=FlockConfig("2", "constant", 12_500_000, 131_072, 3),
-                forban=ForbanConfig(
+                forban=ForbanSettings(
                     "shared",
                     "reading room",
                     12600,
-                    destination=("192.0.2.7", "[2001:db8::7]:12555"),
+                    destination=(Destination("192.0.2.7"), Destination("2001:db8::7", 12555)),
                     listen=("ssl:12557:privateKey=key.pem",),
                     key="between us",
                     include=("*.pdf",),
@@ -289,7 +291,8 @@ class Refusing(SynchronousTestCase):
     def test_what_is_fetched_goes_into_a_public_box(self) -> None:
         boxes = HOST + "box = a@/a\nbox = b@/b\n[box b]\nforban = yes\n[forban]\n"
         self.assertEqual(parse(boxes + "into = b").forban.into, "b")
-        self.refused(boxes + "into = a", "line 7", "into = a is no public box, expected a box with forban = yes: b")
+        expected = "into = a is no public box, expected a box with forban = yes: b"
+        self.refused(boxes + "into = a", "line 7", expected)
 
     def test_a_key_that_is_set_twice(self) -> None:
         self.refused(HOST + "state = /a\nstate = /b", "line 3", "state", "line 2")

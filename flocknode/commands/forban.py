@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flocknode import report
+from rich.text import Text
+
 from flocknode.commands.common import Commands, add_node, ask, console
 from flocknode.errors import FlocknodeError
+from flocknode.report import plain, size, table
 
 
 def add(commands: Commands) -> None:
@@ -54,13 +57,53 @@ def _shown(options: argparse.Namespace, found: Any) -> bool:
 def _status(options: argparse.Namespace) -> None:
     found = ask(options, "forban_status")
     if not _shown(options, found):
-        report.show_forban(console(), found)
+        for line in _lines(found):
+            console().print(Text(line), soft_wrap=True)
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+    boxes = ", ".join(map(plain, found["boxes"]))
+    sites = ", ".join(f"http://{site}/" for site in found["sites"]) or "nowhere"
+    yield f"{plain(found['name'])} ({found['uuid']}), {found['mode']}"
+    yield f"public: {boxes}: {found['files']} files, {size(found['size'])}"
+    yield f"site: {sites}"
+    yield f"neighbours: {found['neighbours']}"
+    fetching = found["fetching"]
+    quota = f" of {size(fetching['quota'])}" if fetching["quota"] else ""
+    waiting = f", {fetching['waiting']} to enter their boxes later" if fetching["waiting"] else ""
+    yield f"fetched: {fetching['fetched']} files, {size(fetching['today'])}{quota} today{waiting}"
+    for transfer in fetching["transfers"]:
+        of = size(transfer["size"])
+        yield f"fetching {plain(transfer['path'])}: {size(transfer['received'])} of {of}"
+    for medium in found["media"]:
+        yield (
+            f"medium {plain(medium['path'])}: {medium['state']}, {medium['imported']} files"
+            f" imported, {medium['exported']} exported"
+        )
+        for path, problem in medium["problems"]:
+            yield f"medium {plain(medium['path'])}: {plain(path)}: {plain(problem)}"
+    problems = [*found["problems"], *found["announcing"]["problems"], fetching["error"]]
+    yield from map(plain, filter(None, problems))
 
 
 def _neighbours(options: argparse.Namespace) -> None:
     found = ask(options, "forban_neighbours")
-    if not _shown(options, found):
-        report.show_neighbours(console(), found)
+    if _shown(options, found):
+        return
+    if not found:
+        print("nobody else is here")
+        return
+    rows = table("uuid", "name", "address", "heard", "has")
+    for each in found:
+        has = "?" if each["files"] is None else f"{each['files']} files"
+        if each["tampered"]:
+            has = "an index that was not made with the key"
+        elif each["error"]:
+            has = each["error"]
+        heard = f"{each['silent']:.0f} s ago"
+        values = (each["uuid"], plain(each["name"]), each["address"], heard, plain(has))
+        rows.add_row(*map(Text, values))
+    console().print(rows)
 
 
 def _search(options: argparse.Namespace) -> None:
@@ -69,12 +112,19 @@ def _search(options: argparse.Namespace) -> None:
     if _shown(options, found):
         return
     if not found["hits"]:
-        raise FlocknodeError(f"nobody who is here has a file like {report.plain(term)}")
-    report.show_hits(console(), found["hits"])
+        raise FlocknodeError(f"nobody who is here has a file like {plain(term)}")
+    rows = table("uuid", "name", "size", "path")
+    for hit in found["hits"]:
+        values = (hit["uuid"], plain(hit["name"]), size(hit["size"]), plain(hit["path"]))
+        rows.add_row(*map(Text, values))
+    console().print(rows)
     if found["more"]:
         print("there are more: say more words")
 
 
 def _get(options: argparse.Namespace) -> None:
     done = ask(options, "forban_get", uuid=options.uuid, path=options.path)
-    print(report.plain(done))
+    if done["path"] is None:
+        print(f"it is here, and enters its box in {done['wait'] / 60:.0f} minutes")
+    else:
+        print(f"it is {plain(done['path'])} in its box")

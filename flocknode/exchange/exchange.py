@@ -262,6 +262,10 @@ class Exchange:
                     self._forgive()
         self._offers.tick()
 
+    def is_level(self) -> bool:
+        """Does nobody who is alive lack anything that rounds can help with?"""
+        return not self._backlog.most(self._outstanding())
+
     def status(self) -> ExchangeState:
         """What is going on."""
         lacking = self._lacking()

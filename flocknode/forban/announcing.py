@@ -31,9 +31,7 @@ from flocknode.forban.datagrams import Listen, Port
 from flocknode.forban.destinations import Destination, Destinations, Resolve, resolver
 from flocknode.forban.interfaces import Interface, Target, interfaces, targets
 from flocknode.forban.neighbours import Address, Neighbours
-
-PORT = 12555
-"""UDP and TCP, of both other programs."""
+from flocknode.forban.settings import PORT
 
 INTERVAL = 10.0
 """Seconds between announcements, as in both other programs."""

@@ -72,6 +72,24 @@ def interfaces(
     return tuple(each for each in there if each.broadcasts or each.multicast)
 
 
+def addresses(
+    adapters: Callable[[], Iterable[ifaddr.Adapter]] = ifaddr.get_adapters,
+) -> tuple[str, ...]:
+    """
+    Under which this machine can be reached from others, those first that are
+    easiest to type.  For a thread, as L{interfaces}.
+
+    @raise OSError: that cannot be told.
+    """
+    found = [
+        ipaddress.ip_address(each.ip if isinstance(each.ip, str) else each.ip[0])
+        for adapter in adapters()
+        for each in adapter.ips
+    ]
+    useful = [each for each in found if not each.is_loopback and not each.is_link_local]
+    return tuple(str(each) for each in sorted(useful, key=lambda each: each.version))
+
+
 def targets(there: Iterable[Interface]) -> list[Target]:
     """Where everybody hears, each once."""
     there = list(there)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
+from time import monotonic
 from typing import Any, Protocol
 
 import attrs
@@ -33,6 +34,10 @@ A_PAGE = 200
 
 AT_A_TIME = 2
 """Pages that are made of many files in threads at a time."""
+
+LOOKING = 2.0
+"""Seconds for which indexes are made ready for a search; those that are not by
+then are left for the next."""
 
 IN_LINE = 64
 """Pages that wait for that; more are told to come again."""
@@ -126,6 +131,18 @@ class Here:
     async def view(self, index: RemoteIndex) -> View:
         """Of what a neighbour has."""
         return await self._views.of(index, index.uuid)
+
+    async def views(self) -> tuple[list[tuple[str, View]], bool]:
+        """All views, with whose they are; and whether that was all."""
+        until = monotonic() + LOOKING
+        views = [(self.own.uuid, await self.own_view())]
+        for neighbour in self.neighbours.all():
+            if monotonic() > until:
+                return views, False
+            index = self.indexes.of(neighbour.uuid)
+            if index is not None:
+                views.append((neighbour.uuid, await self.view(index)))
+        return views, True
 
     async def size_of(self, index: RemoteIndex) -> int:
         """Bytes of all that a neighbour has."""

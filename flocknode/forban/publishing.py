@@ -78,9 +78,11 @@ class Edition:
     @param level: does nobody lack anything, as far as is known?
     @param changed: called when L{files} is another.
     @ivar files: what is shown now.
+    @ivar ready: that is known.
     """
 
     _log = Logger()
+    ready = False
 
     def __init__(
         self,
@@ -117,6 +119,7 @@ class Edition:
         """Show what was shown when the node stopped."""
         self._running = True
         self.files = await self._in_thread(load, self._path)
+        self.ready = self._shared
         self._changed()
         self.look()
 
@@ -163,6 +166,9 @@ class Edition:
         before = self.files if self._next is None else self._next
         files = await self._in_thread(_news, listing, before, self._shared)
         self._pause = max(SETTLE, (self._clock.seconds() - began) / SHARE)
+        if not self.ready:
+            self.ready = True
+            self._changed()
         if files is None:
             return
         self._next = files
@@ -198,6 +204,7 @@ class Publishing(Service):
     What the node shows of all its public boxes.
 
     @ivar catalogue: of this moment.  Its index has been made already.
+    @ivar ready: it is of all boxes.
     """
 
     _log = Logger()
@@ -226,6 +233,7 @@ class Publishing(Service):
         self._key = key
         self._told: list[Callable[[], object]] = []
         self._compiling = self._again = False
+        self.ready = False
         self.catalogue: Catalogue[Shelf] = Catalogue({}, key)
         self._editions = {
             name: Edition(
@@ -277,10 +285,11 @@ class Publishing(Service):
     async def _compile(self) -> None:
         while self._again and self.running:
             self._again = False
-            shelves = {
-                name: (edition.shelf, edition.files) for name, edition in self._editions.items()
-            }
+            editions = self._editions
+            shelves = {name: (edition.shelf, edition.files) for name, edition in editions.items()}
+            ready = all(edition.ready for edition in editions.values())
             self.catalogue = await self._in_thread(_compiled, shelves, self._key)
+            self.ready = self.ready or ready
             for told in self._told:
                 told()
 

@@ -22,11 +22,12 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocknode.forban.announcement import Announcement, encode
-from flocknode.forban.announcing import INTERVAL, PORT, SOONEST, Announcing
+from flocknode.forban.announcing import INTERVAL, SOONEST, Announcing
 from flocknode.forban.datagrams import IN_A_TURN, Heard
 from flocknode.forban.destinations import parse
 from flocknode.forban.interfaces import Interface
 from flocknode.forban.neighbours import FROM_ONE_HOST, Address, Neighbours
+from flocknode.forban.settings import PORT
 
 OWN, ALICE, BOB = (str(UUID(int=number, version=4)) for number in range(3))
 ETH0 = Interface("eth0", 2, ("192.0.2.255",), True)
