@@ -21,8 +21,11 @@ class Flocknode:
 
     name = "flocknode"
 
-    def __init__(self, top: Path, uplink: str) -> None:
+    def __init__(self, top: Path, uplink: str, *flock: str) -> None:
+        """@param flock: more lines of the section C{[flock]} of all nodes."""
         self._cluster = Cluster(top, uplink=uplink)
+        for node in range(self._cluster.count):
+            self._cluster.configure(node, uplink, *flock)
         self.box = self._cluster.box
 
     def start(self) -> None:

@@ -55,14 +55,26 @@ class Switch:
         self._made.append(namespace)
 
     def _plug(self, node: int) -> None:
+        self._add(self.namespace(node))
+        self.connect(node)
+
+    def connect(self, node: int) -> None:
+        """Give a node an interface; a new one, if it was disconnected."""
         there = self.namespace(node)
-        self._add(there)
         _ip("-n", self.name, "link", "add", f"port{node}", "type", "veth",
             "peer", "name", "eth0", "netns", there)  # fmt: skip
         _ip("-n", self.name, "link", "set", f"port{node}", "master", "switch", "up")
         _ip("-n", there, "address", "add", f"{self.address(node)}/24", "dev", "eth0")
         for device in ("eth0", "lo"):
             _ip("-n", there, "link", "set", device, "up")
+
+    def disconnect(self, node: int) -> None:
+        """Take its interface away."""
+        _ip("-n", self.name, "link", "delete", f"port{node}")
+
+    def set_link(self, node: int, state: str) -> None:
+        """Set its interface C{up} or C{down}."""
+        _ip("-n", self.namespace(node), "link", "set", "eth0", state)
 
     def namespace(self, node: int) -> str:
         """Where a node lives."""

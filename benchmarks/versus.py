@@ -164,7 +164,11 @@ def main() -> None:
     parser.add_argument("--uplink", default="1 Gbit/s", help="of the flocknodes")
     parser.add_argument("--only", choices=("flocknode", "Syncthing", "rsync"))
     parser.add_argument("--folder", default=None, help="where to work (on a real disk)")
+    parser.add_argument("--cover", choices=("rounds", "constant"), default="rounds")
+    parser.add_argument("--cover-rate", default="64 KiB/s")
+    parser.add_argument("--small", action="store_true", help="idleness and small changes only")
     arguments = parser.parse_args()
+    flock = (f"cover = {arguments.cover}", f"cover_rate = {arguments.cover_rate}")
     top = Path(tempfile.mkdtemp(prefix="versus-", dir=arguments.folder))
     rows: dict[str, dict[str, float]] = {}
     extra: list[str] = []
@@ -173,7 +177,9 @@ def main() -> None:
         rows.setdefault(job, {})[program.name] = seconds
         print(f"  {program.name}: {job}: {seconds:.2f} s", flush=True)
 
-    makers: list[Callable[[], Program]] = [lambda: Flocknode(top / "flock", arguments.uplink)]
+    makers: list[Callable[[], Program]] = [
+        lambda: Flocknode(top / "flock", arguments.uplink, *flock)
+    ]
     if shutil.which("syncthing"):
         makers.append(lambda: Syncthing(top / "syncthing"))
     if shutil.which("rsync"):
@@ -190,6 +196,8 @@ def main() -> None:
                 extra.append(f"{program.name}: idle {share:.2%} of a core, {resident:.0f} MiB")
                 runs = arguments.runs if isinstance(program, Flocknode) else 3
                 note("1 KB to two, median", program, small_change(program, runs))
+            if arguments.small:
+                continue
             note(f"{arguments.files} x 4 KiB", program, many_files(program, arguments.files))
             note(f"{arguments.mebibytes} MiB", program, large_file(program, arguments.mebibytes))
             (program.box(0) / "large").unlink()

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 
 from flocknode.box.box import Box
 from flocknode.box.requests import Answer
-from flocknode.control import Command
+from flocknode.control import Command, text_argument
 from flocknode.errors import FlocknodeError
 from flocknode.plugged import PluggedMedia
 
@@ -84,7 +84,7 @@ class BoxCommands:
 
     def versions(self, box: str, path: str) -> Deferred[list[Answer]]:
         """What is kept of a path; see L{flocknode.box.requests.Requests.versions}."""
-        return self._box(box).desk.versions(_text(path))
+        return self._box(box).desk.versions(text_argument(path))
 
     def restore(
         self, box: str, path: str, at: str | float, to: str | None = None
@@ -92,7 +92,8 @@ class BoxCommands:
         """Put kept content back; see L{flocknode.box.requests.Requests.restore}."""
         if isinstance(at, bool) or not isinstance(at, (str, int, float)):
             raise FlocknodeError("the command takes other arguments")
-        return self._box(box).desk.restore(_text(path), at, None if to is None else _text(to))
+        target = None if to is None else text_argument(to)
+        return self._box(box).desk.restore(text_argument(path), at, target)
 
     def conflicts(self, box: str | None = None) -> Deferred[Answer]:
         """
@@ -106,7 +107,7 @@ class BoxCommands:
 
     def resolve(self, box: str, keep: str, path: str) -> Deferred[Answer]:
         """End a conflict; see L{flocknode.box.requests.Requests.resolve}."""
-        return self._box(box).desk.resolve(_text(keep), _text(path))
+        return self._box(box).desk.resolve(text_argument(keep), text_argument(path))
 
 
 async def _conflicts(boxes: Mapping[str, Box]) -> Answer:
@@ -117,12 +118,3 @@ async def _conflicts(boxes: Mapping[str, Box]) -> Answer:
         except FlocknodeError as error:
             problems.append(f"box {name}: {error}")
     return {"boxes": found, "problems": problems}
-
-
-def _text(value: object) -> str:
-    """
-    @raise FlocknodeError: it is none.
-    """
-    if not isinstance(value, str):
-        raise FlocknodeError("the command takes other arguments")
-    return value

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from flocknode import __version__
-from flocknode.commands import check, conflicts, eject, keys, restore, simulate, status
+from flocknode.commands import check, conflicts, eject, forban, keys, restore, simulate, status
 from flocknode.errors import FlocknodeError
 
-COMMANDS = (status, restore, conflicts, check, eject, keys, simulate)
+COMMANDS = (status, restore, conflicts, check, eject, forban, keys, simulate)
 """Modules of L{flocknode.commands}, in the order of the help."""
 
 

@@ -19,6 +19,7 @@ from flocknode import configkeys, configtext
 from flocknode.box import retention
 from flocknode.box.retention import Policy
 from flocknode.errors import ConfigError
+from flocknode.forban.settings import ForbanSettings
 from flocknode.media import names
 
 
@@ -68,18 +69,6 @@ class FlockConfig:
 
 
 @attrs.frozen
-class ForbanConfig:
-    """
-    @ivar mode: C{opportunistic}, C{shared} or C{off}.
-    @ivar name: how this node calls itself there; empty: the machine's name.
-    """
-
-    mode: str = "opportunistic"
-    name: str = ""
-    port: int = 12555
-
-
-@attrs.frozen
 class ConsoleConfig:
     """
     @ivar listen: a Twisted endpoint string; C{None}: no console.
@@ -107,7 +96,7 @@ class Config:
     privatekey: str
     state: str
     flock: FlockConfig = FlockConfig()
-    forban: ForbanConfig = ForbanConfig()
+    forban: ForbanSettings = attrs.field(factory=ForbanSettings)
     console: ConsoleConfig = ConsoleConfig()
     notes: tuple[str, ...] = attrs.field(default=(), eq=False)
     places: Mapping[str, str] = attrs.field(factory=dict, eq=False, repr=False)
@@ -268,11 +257,12 @@ class _Reading:
 
     def _section(self, section: str, name: str = "") -> dict[str, Any]:
         """The keyword arguments that a section's value takes."""
-        return {
-            key: self._found[section, name, key][0].value
-            for key in configkeys.KEYS[section]
-            if (section, name, key) in self._found
-        }
+        found = {}
+        for key, takes in configkeys.KEYS[section].items():
+            values = [each.value for each in self._found.get((section, name, key), ())]
+            if values:
+                found[key] = tuple(values) if takes.repeats else values[0]
+        return found
 
     def config(self) -> Config:
         """
@@ -295,6 +285,7 @@ class _Reading:
         state = self._one("state", default_state)
         boxes = tuple(self._boxes())
         self._check_folders(state, {"keystore": keystore, "privatekey": privatekey})
+        self._check_public(boxes)
         return Config(
             hostnames=hostnames,
             # flocksy lets a node be named twice; one's own name in a list that
@@ -305,7 +296,7 @@ class _Reading:
             privatekey=privatekey.value,
             state=state.value,
             flock=FlockConfig(**self._section("flock")),
-            forban=ForbanConfig(**self._section("forban")),
+            forban=ForbanSettings(**self._section("forban")),
             console=ConsoleConfig(**self._section("console")),
             notes=tuple(self._notes),
             places=places,
@@ -327,6 +318,16 @@ class _Reading:
                 raise ConfigError(
                     f"{where}: [box {shown(name)}] has no box, expected a line box = <name>@<path>"
                     " above the first section"
+                )
+
+    def _check_public(self, boxes: tuple[BoxConfig, ...]) -> None:
+        public = [box.name for box in boxes if box.forban]
+        replaced = self._replaced - {box.name for box in boxes}
+        for found in self._found.get(("forban", "", "into"), ()):
+            if found.value not in public and found.value not in replaced:
+                raise ConfigError(
+                    f"{found.where}: into = {shown(found.value)} is no public box, expected a box"
+                    f" with forban = yes{': ' * bool(public)}{', '.join(public)}"
                 )
 
     def _check_folders(self, state: _Found, files: dict[str, _Found]) -> None:

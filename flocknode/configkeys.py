@@ -11,7 +11,10 @@ from collections.abc import Callable
 import attrs
 
 from flocknode import addresses, configtext
+from flocknode.box.patterns import parse as patterns_of
 from flocknode.box.retention import KeepFor, KeepLast, KeepNone, Policy, Staggered
+from flocknode.forban import destinations
+from flocknode.forban.destinations import Destination
 from flocknode.media import names
 
 MOST_VERSIONS = 999_999
@@ -88,14 +91,30 @@ def _box(value: str, folder: str) -> tuple[str, str]:
     return _name(name.strip(), folder), addresses.expand(path, folder)
 
 
+def _endpoint(value: str, folder: str) -> str:
+    kind, separator, rest = value.partition(":")
+    if not separator or not kind.isalnum() or not rest or not value.isprintable():
+        raise ValueError("expected a Twisted endpoint such as tcp:12556:interface=127.0.0.1")
+    return value
+
+
 def _listen(value: str, folder: str) -> str | None:
     if value == "off":
         return None
-    kind, separator, rest = value.partition(":")
-    if not separator or not kind.isalnum() or not rest or not value.isprintable():
-        raise ValueError(
-            "expected a Twisted endpoint such as tcp:12556:interface=127.0.0.1, or off"
-        )
+    try:
+        return _endpoint(value, folder)
+    except ValueError as error:
+        raise ValueError(f"{error}, or off") from None
+
+
+def _destination(value: str, folder: str) -> Destination:
+    return destinations.parse(value)
+
+
+def _pattern(value: str, folder: str) -> str:
+    patterns, trouble = patterns_of(value.encode())
+    if trouble or not len(patterns):
+        raise ValueError("expected a pattern as in .gitignore, such as *.pdf")
     return value
 
 
@@ -133,7 +152,6 @@ def _share(value: str, folder: str) -> float | None:
     return int(number) / 100
 
 
-_NO_FORBAN = "has no Forban yet and keeps every box private"
 _NO_CONSOLE = "has no console yet"
 
 KEYS: dict[str, dict[str, Key]] = {
@@ -146,7 +164,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "state": Key(addresses.expand),
     },
     "box": {
-        "forban": Key(_yes, instead=_NO_FORBAN, same=(False,)),
+        "forban": Key(_yes),
         "versions": Key(_versions),
         "versions_size": Key(_size),
         "confirm_deletes": Key(_share),
@@ -158,20 +176,26 @@ KEYS: dict[str, dict[str, Key]] = {
         "protocol": Key(
             _choice("auto", "2", "1.0"), instead="speaks Flock 2 only", same=("auto", "2")
         ),
-        "cover": Key(
-            _choice("rounds", "constant"), instead="covers rounds only", same=("rounds",)
-        ),
+        "cover": Key(_choice("rounds", "constant")),
         "uplink": Key(_rate),
-        "cover_rate": Key(_rate, instead="covers rounds only"),
+        "cover_rate": Key(_rate),
         "min_members": Key(_number(2, 255)),
         "decoys": Key(_number(0, 720)),
     },
     "forban": {
-        "mode": Key(
-            _choice("opportunistic", "shared", "off"), instead=_NO_FORBAN, same=("off",)
-        ),
-        "name": Key(_name, instead=_NO_FORBAN),
-        "port": Key(_number(1, 65535), instead=_NO_FORBAN),
+        "mode": Key(_choice("opportunistic", "shared", "off")),
+        "name": Key(_name),
+        "port": Key(_number(1, 65535)),
+        "destination": Key(_destination, repeats=True),
+        "listen": Key(_endpoint, repeats=True),
+        "key": Key(_name),
+        "include": Key(_pattern, repeats=True),
+        "exclude": Key(_pattern, repeats=True),
+        "largest": Key(_size),
+        "quota": Key(_size),
+        "rate": Key(_rate),
+        "into": Key(_name),
+        "media": Key(_choice("import", "export", "both", "off")),
     },
     "console": {
         "listen": Key(_listen, instead=_NO_CONSOLE, same=(None,)),

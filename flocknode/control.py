@@ -57,6 +57,17 @@ Command = Callable[..., Any]
 L{Deferred} of it; raises FlocknodeError with a sentence for people."""
 
 
+def text_argument(value: object) -> str:
+    """
+    For commands that take text.
+
+    @raise FlocknodeError: it is none.
+    """
+    if not isinstance(value, str):
+        raise FlocknodeError("the command takes other arguments")
+    return value
+
+
 def socket_path(state: str) -> str:
     """
     @param state: a state folder.

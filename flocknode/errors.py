@@ -31,3 +31,7 @@ class BoxError(FlocknodeError):
 
 class WireError(FlocknodeError):
     """The wire process cannot go on: an address or a lock is taken, a key is bad."""
+
+
+class NeighbourError(FlocknodeError):
+    """A Forban neighbour does not answer, or not as it should."""

@@ -39,12 +39,14 @@ from flocknode.exchange.exchange import Exchange
 from flocknode.flock.interfaces import FlockState, MemberId, Priority
 from flocknode.flock.rate import rate
 from flocknode.flock.status import CALLING, Status
+from flocknode.forban.service import Forban
+from flocknode.forbancommands import ForbanCommands
 from flocknode.lock import StateLock
 from flocknode.media.mounts import Mounts
 from flocknode.media.places import Place, place
 from flocknode.plugged import PluggedMedia
 from flocknode.socketpath import ShortWays
-from flocknode.status import MemberStatus, NodeStatus
+from flocknode.status import BoxStatus, MemberStatus, NodeStatus
 from flocknode.wire.child import WireProcess
 from flocknode.wire.messages import Start
 
@@ -92,6 +94,8 @@ class Node(MultiService):
         }
         self._alive: set[MemberId] = set()
         self._state = FlockState()
+        # Under constant cover rounds are none that people would want to hear of.
+        self._endless = False
         self._last_error = ""
         self._wire = WireProcess(
             reactor,
@@ -152,10 +156,24 @@ class Node(MultiService):
         ticker = TimerService(TICK, self._tick)
         ticker.clock = reactor
         ticker.setServiceParent(self)
+        self._public = frozenset(box.name for box in config.boxes if box.forban)
+        self._forban: Forban | None = None
+        if self._public and config.forban.mode != "off":
+            self._forban = Forban(
+                reactor,
+                config.forban,
+                {box.name: box.public for box in self.boxes if box.name in self._public},
+                os.path.join(config.state, "forban"),
+                shared=bool(self._addresses),
+                level=self._exchange.is_level,
+            )
+            self._forban.setServiceParent(self)
+            mounts.tell(self._forban.mounts_changed)
         commands = {
             "status": lambda: attrs.asdict(self.status()),
             "process": os.getpid,
             **BoxCommands(self.boxes, self._plugged).commands(),
+            **ForbanCommands(self._forban).commands(),
         }
         ControlServer(reactor, config.state, commands).setServiceParent(self)
         self._wire.setServiceParent(self)
@@ -210,8 +228,9 @@ class Node(MultiService):
                 )
                 for member, endpoint in self._addresses.items()
             ),
-            boxes=tuple(box.status for box in self.boxes) + self._plugged.statuses(),
+            boxes=tuple(map(self._box_status, self.boxes)) + self._plugged.statuses(),
             crowd=1 + len(self._alive),
+            cover="constant" if state.constant else "rounds",
             code=state.status,
             round_id=state.round_id,
             rate=int(rate(state.step)),
@@ -223,6 +242,10 @@ class Node(MultiService):
             content_received=exchange.content_received,
             last_error=self._last_error,
         )
+
+    def _box_status(self, box: Box) -> BoxStatus:
+        is_public = self._forban is not None and box.name in self._public
+        return attrs.evolve(box.status, public=is_public)
 
     # What the wire process tells (flocknode.flock.interfaces.Observer).
 
@@ -248,18 +271,26 @@ class Node(MultiService):
         self._exchange.lost(member)
 
     def round_started(self, round_id: int, counted: int, budget: int) -> None:
-        """The flock begins to send."""
-        self._log.info(
-            "round {round_id} starts: {crowd} members, room for {budget} bytes a link",
-            round_id=round_id,
-            crowd=1 + len(self._alive),
-            budget=budget,
-        )
+        """The flock begins to send; or under constant cover, some time has passed."""
+        self._endless = not budget
+        if budget:
+            self._log.info(
+                "round {round_id} starts: {crowd} members, room for {budget} bytes a link",
+                round_id=round_id,
+                crowd=1 + len(self._alive),
+                budget=budget,
+            )
         self._exchange.round_started(round_id, counted, budget)
+        if self._forban is not None:
+            self._forban.round_started()
 
     def round_stopped(self, round_id: int) -> None:
         """The flock is idle again."""
         self._exchange.round_stopped(round_id)
+        if self._forban is not None:
+            self._forban.round_stopped()
+        if self._endless:
+            return
         self._log.info("round {round_id} is over", round_id=round_id)
         for box in self.boxes:
             # Nothing here may say who had news: only what is still missing.
@@ -289,6 +320,10 @@ class Node(MultiService):
     def state(self, state: FlockState) -> None:
         """The engine's state changed."""
         before, self._state = self._state, state
+        if state.constant != before.constant:
+            self._log.info(
+                "constant cover begins" if state.constant else "constant cover is over"
+            )
         if state.status != before.status:
             if state.status in CALLING and before.status not in CALLING:
                 self._log.info("a round is called")

@@ -78,23 +78,23 @@ def show_keys(console: Console, own: Mapping[str, str], others: Mapping[str, str
     @param own: endpoint to public key of this node.
     @param others: the same of the keystore.
     """
-    table = _table("whose", "public key", "endpoint")
-    table.columns[1].no_wrap = True  # to be copied
+    rows = table("whose", "public key", "endpoint")
+    rows.columns[1].no_wrap = True  # to be copied
     for endpoint, public in own.items():
-        table.add_row("own", Text(public), Text(plain(endpoint)))
+        rows.add_row("own", Text(public), Text(plain(endpoint)))
     for endpoint, public in others.items():
         if endpoint not in own:
-            table.add_row("other", Text(public), Text(plain(endpoint)))
-    console.print(table)
+            rows.add_row("other", Text(public), Text(plain(endpoint)))
+    console.print(rows)
 
 
 def show_versions(console: Console, versions: Sequence[Mapping[str, Any]]) -> None:
     """
     @param versions: what the node answers to C{versions}.
     """
-    table = _table("kept", "id", "changed", "size", "kind", "path")
+    rows = table("kept", "id", "changed", "size", "kind", "path")
     for version in versions:
-        table.add_row(
+        rows.add_row(
             moment(version["kept"]),
             version["id"][:8],
             moment(version["mtime"]),
@@ -102,25 +102,25 @@ def show_versions(console: Console, versions: Sequence[Mapping[str, Any]]) -> No
             version["kind"],
             Text(plain(version["path"])),
         )
-    console.print(table)
+    console.print(rows)
 
 
 def show_conflicts(console: Console, boxes: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """
     @param boxes: what the node answers to C{conflicts}.
     """
-    table = _table("box", "file", "conflict copy", "changed", "size")
+    rows = table("box", "file", "conflict copy", "changed", "size")
     for name, conflicts in boxes.items():
         for conflict in conflicts:
             gone = "" if conflict["there"] else " (gone)"
-            table.add_row(
+            rows.add_row(
                 Text(plain(name)),
                 Text(plain(conflict["of"]) + gone),
                 Text(plain(conflict["path"])),
                 moment(conflict["mtime"]),
                 size(conflict["size"]),
             )
-    console.print(table)
+    console.print(rows)
 
 
 def moment(seconds: float) -> str:
@@ -134,7 +134,8 @@ def moment(seconds: float) -> str:
         return "?"
 
 
-def _table(*columns: str) -> Table:
+def table(*columns: str) -> Table:
+    """One without lines, its columns under these names."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -142,15 +143,19 @@ def _table(*columns: str) -> Table:
 
 
 def _flock(status: NodeStatus) -> RenderableType:
+    constant = status.cover == "constant"
+    what = "under constant cover" if constant else doing(status.code)
     lines = [
-        f"flocknode {plain(status.version)}: {doing(status.code)} (status {status.code})",
+        f"flocknode {plain(status.version)}: {what} (status {status.code})",
         f"crowd: a change hides among {status.crowd} nodes"
         if status.crowd > 1
         else "crowd: no other node is alive",
-        f"rounds: {status.rounds} since the start, {status.unfinished} of them with something"
+        f"cover: all the time, {size(status.rate)}/s on each link"
+        if constant
+        else f"rounds: {status.rounds} since the start, {status.unfinished} of them with something"
         f" left over; link rate {size(status.rate)}/s",
     ]
-    if status.rounds:
+    if status.rounds or constant:
         _mean, median, late, worst = status.lateness_ms
         lines.append(
             f"emission is late by {median:.2f} ms (median), {late:.1f} ms (99 %),"
@@ -164,21 +169,21 @@ def _flock(status: NodeStatus) -> RenderableType:
 def _members(status: NodeStatus) -> RenderableType:
     if not status.members:
         return Text("no other nodes are configured\n")
-    table = _table("member", "is", "lacks")
+    rows = table("member", "is", "lacks")
     for member in status.members:
         presence = "alive" if member.alive else "absent"
-        table.add_row(*map(Text, (plain(member.address), presence, size(member.lacking))))
-    return Group(table, "")
+        rows.add_row(*map(Text, (plain(member.address), presence, size(member.lacking))))
+    return Group(rows, "")
 
 
 def _boxes(status: NodeStatus) -> RenderableType:
     if not status.boxes:
         return Text("no boxes are configured")
-    table = _table("box", "folder", "is", "holds")
+    rows = table("box", "folder", "is", "holds")
     for box in status.boxes:
-        holds = f"{box.files} files, {size(box.size)}"
-        table.add_row(*map(Text, (plain(box.name), plain(box.path), _state(box), holds)))
-    return table
+        holds = f"{box.files} files, {size(box.size)}{', public' if box.public else ''}"
+        rows.add_row(*map(Text, (plain(box.name), plain(box.path), _state(box), holds)))
+    return rows
 
 
 def _state(box: BoxStatus) -> str:

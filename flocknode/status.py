@@ -26,6 +26,7 @@ class BoxStatus:
     @ivar watcher: how changes are heard of: C{"inotify"}, C{"watchdog"} or
         C{"polling"}; empty while the folder is not there.
     @ivar watching: one sentence if that is less than the system's own way.
+    @ivar public: everybody on the local network may have it, by Forban.
     """
 
     name: str
@@ -41,6 +42,7 @@ class BoxStatus:
     scanned: int = 0
     watcher: str = ""
     watching: str = ""
+    public: bool = False
 
 
 @attrs.frozen
@@ -62,8 +64,9 @@ class NodeStatus:
     """
     @ivar crowd: members alive, this node included: among how many a change
         hides.
+    @ivar cover: C{"rounds"} or C{"constant"}: what is in force, whoever asks for it.
     @ivar code: Flock status code shown in the heartbeats.
-    @ivar round_id: 0 when no round is on.
+    @ivar round_id: 0 when no round is on, and under constant cover.
     @ivar rate: bytes per second and link in force.
     @ivar filled: share (0 to 1) of frames sent that carried something.
     @ivar lateness_ms: of emission: mean, median, 99th percentile, worst.
@@ -76,6 +79,7 @@ class NodeStatus:
     members: tuple[MemberStatus, ...] = ()
     boxes: tuple[BoxStatus, ...] = ()
     crowd: int = 1
+    cover: str = "rounds"
     code: int = 100
     round_id: int = 0
     rate: int = 0

@@ -14,8 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode import config, configkeys, configtext
 from flocknode.box.retention import KeepFor, KeepLast, KeepNone, Staggered
-from flocknode.config import BoxConfig, Config, ConsoleConfig, FlockConfig, ForbanConfig, Overrides
+from flocknode.config import BoxConfig, Config, ConsoleConfig, FlockConfig, Overrides
 from flocknode.errors import ConfigError
+from flocknode.forban.destinations import Destination
+from flocknode.forban.settings import ForbanSettings
 
 FLOCKSY = """\
 #
@@ -53,6 +55,17 @@ min_members = 3
 mode = shared
 name = reading room
 port = 12600
+destination = 192.0.2.7
+destination = [2001:db8::7]:12555
+listen = ssl:12557:privateKey=key.pem
+key = between us
+include = *.pdf
+exclude = /drafts/
+largest = 1 GiB
+quota = 10 GiB
+rate = 1 MB/s
+into = papers
+media = both
 [console]
 listen = off
 """
@@ -98,7 +111,21 @@ class Reading(SynchronousTestCase):
                 privatekey="/etc/flock/sub/privatekeys",
                 state="/etc/state",
                 flock=FlockConfig("2", "constant", 12_500_000, 131_072, 3),
-                forban=ForbanConfig("shared", "reading room", 12600),
+                forban=ForbanSettings(
+                    "shared",
+                    "reading room",
+                    12600,
+                    destination=(Destination("192.0.2.7"), Destination("2001:db8::7", 12555)),
+                    listen=("ssl:12557:privateKey=key.pem",),
+                    key="between us",
+                    include=("*.pdf",),
+                    exclude=("/drafts/",),
+                    largest=1 << 30,
+                    quota=10 << 30,
+                    rate=1_000_000,
+                    into="papers",
+                    media="both",
+                ),
                 console=ConsoleConfig(None),
             ),
         )
@@ -153,14 +180,8 @@ class Notes(SynchronousTestCase):
 
     def test_each_is_accepted_and_said(self) -> None:
         for lines, instead in [
-            ("box = b@/b\n[box b]\nforban = yes", "has no Forban yet"),
-            ("[forban]\nmode = opportunistic", "has no Forban yet"),
-            ("[forban]\nport = 12555", "has no Forban yet"),
-            ("[forban]\nname = reading room", "has no Forban yet"),
             ("[console]\nlisten = tcp:12556:interface=127.0.0.1", "has no console yet"),
             ("[flock]\nprotocol = 1.0", "speaks Flock 2 only"),
-            ("[flock]\ncover = constant", "covers rounds only"),
-            ("[flock]\ncover_rate = 1 MB/s", "covers rounds only"),
         ]:
             (note,) = parse(HOST + lines).notes
             self.assertIn(instead, note)
@@ -254,10 +275,24 @@ class Refusing(SynchronousTestCase):
             ("forban", "mode = on", "mode"),
             ("forban", "name =", "name"),
             ("forban", "port = 65536", "port"),
+            ("forban", "destination = a b", "destination"),
+            ("forban", "destination = 192.0.2.7:0", "destination"),
+            ("forban", "destination = [2001:db8::7", "destination"),
+            ("forban", "listen = 12555", "listen"),
+            ("forban", "include = !", "include"),
+            ("forban", "largest = 10", "largest"),
+            ("forban", "rate = 10", "rate"),
+            ("forban", "media = yes", "media"),
             ("console", "listen = 12556", "listen"),
             ("console", "listen =", "listen"),
         ]:
             self.refused(HOST + f"box = b@/b\n[{section}]\n{line}", "line 4", key)
+
+    def test_what_is_fetched_goes_into_a_public_box(self) -> None:
+        boxes = HOST + "box = a@/a\nbox = b@/b\n[box b]\nforban = yes\n[forban]\n"
+        self.assertEqual(parse(boxes + "into = b").forban.into, "b")
+        expected = "into = a is no public box, expected a box with forban = yes: b"
+        self.refused(boxes + "into = a", "line 7", expected)
 
     def test_a_key_that_is_set_twice(self) -> None:
         self.refused(HOST + "state = /a\nstate = /b", "line 3", "state", "line 2")

@@ -24,7 +24,7 @@ PURE = (
     "flocknode.exchange",
     "flocknode.box.merge",
     "flocknode.forban.announcement",
-    "flocknode.forban.asking",
+    "flocknode.forban.queries",
     "flocknode.forban.catalogue",
     "flocknode.forban.items",
     "flocknode.forban.jsonl",
@@ -34,6 +34,10 @@ PURE = (
     "flocknode.forban.searching",
     "flocknode.forban.showing",
     "flocknode.forban.views",
+    "flocknode.forban.pacing",
+    "flocknode.forban.reading",
+    "flocknode.forban.turns",
+    "flocknode.forban.wanting",
 )
 ZEROMQ = ("zmq", "txzmq")
 REACTOR = "twisted.internet.reactor"

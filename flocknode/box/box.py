@@ -14,38 +14,34 @@ from typing import Any, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from flocknode.box.checking import Checking
-from flocknode.box.core import Core, NotHere, Told
-from flocknode.box.describe import describe, fault_of
+from flocknode.box.core import Core, Told
+from flocknode.box.describe import describe
 from flocknode.box.desk import Desk
 from flocknode.box.disk.site import Site
-from flocknode.box.engine import Snapshot
 from flocknode.box.identity import ID_CONTEXT, box_id
 from flocknode.box.index.damage import is_damage
 from flocknode.box.lane import Lane, Stopped
-from flocknode.box.needed import Needed
+from flocknode.box.lookout import Lookout
+from flocknode.box.mirror import Mirror
 from flocknode.box.presence import Presence
+from flocknode.box.public import PublicBox
 from flocknode.box.reader import Reader
 from flocknode.box.settings import BoxSettings
-from flocknode.box.survey.changes import Away
 from flocknode.box.survey.observe import Sighting
 from flocknode.box.survey.surveyor import Surveyor
 from flocknode.box.survey.watching import Make, choose
 from flocknode.box.timers import Timers
 from flocknode.box.upkeep import Upkeep
-from flocknode.box.values import BoxListener, Entry, Hash, Holder, Need, Path
+from flocknode.box.values import BoxListener, Entry, Hash, Holder, Need
 from flocknode.errors import BoxError
 from flocknode.media.places import Fixed, Place
 from flocknode.status import BoxStatus
 
 CALM = 2.0
 """Seconds after the last entries from another until a rebuilt index is announced."""
-
-AFTER_FAULT = 5.0
-"""Seconds until something is tried again after the disk or the index failed."""
 
 _PROOFS = frozenset(("open", "find_folder", "join", "step"))
 """When one of these has worked, disk and index do (again)."""
@@ -71,13 +67,13 @@ class Box(Service):
     @ivar id: L{box_id} of the name.
     @ivar desk: where people ask for kept versions, conflicts, and what else they
         may want of it.
+    @ivar public: what Forban sees of it, if it is to.
     @ivar place: where its folder is to be found.
     @ivar ready: fires when the index is open, whether or not the folder is
         there; if a medium carries the index, when it was looked for.  Without
         that medium C{index_id} is 0, as before L{ready}.
     """
 
-    _log = Logger()
     listener: BoxListener | None = None
     name: str
 
@@ -94,15 +90,10 @@ class Box(Service):
     ) -> None:
         self.name = name
         self.id = box_id(name)
-        self.ready: Deferred[None] = Deferred()
         self._reactor = reactor
         self.place = Fixed(root) if isinstance(root, str) else root
         self._settings = settings
-        self._numbers = Snapshot()
-        self._needed = Needed()
-        self._fault = self._note = ""
-        self._scanned = self._polling = self._poll_again = self._is_damaged = False
-        self._total_before = 0
+        self._mirror = Mirror()
         self._timers = Timers(reactor)
         self._worker = Lane(reactor, f"box {name}")
         self._core = Core(
@@ -113,12 +104,11 @@ class Box(Service):
             self._worker.cancelled,
             name=name,
         )
-        self._upkeep = Upkeep(self._timers, self._core, self._ask, self._failed)
         self._scanning = Lane(reactor, f"scan {name}")
         reading = self._core.open_reading
         self._reader = Reader(reactor, f"read {name}", reading)
+        self.public = PublicBox(reactor, name, reading, self._core, self._ask)
         surveyor = self._surveyor = Surveyor(reactor, self._scanning, reading, self._deliver)
-        surveyor.failed = self._failed
         self._checking = Checking(
             reactor, f"check {name}", reading, self._core.distrust, self._ask, surveyor=surveyor
         )
@@ -129,9 +119,15 @@ class Box(Service):
             self._reader,
             surveyor,
             checking=self._checking,
+            public=self.public,
             new_watcher=choose(settings.watch) if watcher is None else watcher,
             arrived=self._arrived,
         )
+        self._lookout = Lookout(
+            self._timers, settings, self._core, self._ask, self._presence, surveyor=surveyor
+        )
+        self._upkeep = Upkeep(self._timers, self._core, self._ask, self._lookout.failed)
+        self.ready = self._lookout.ready
         self.desk = Desk(self._core, self._ask, self._presence, self._checking)
 
     # Life
@@ -142,11 +138,13 @@ class Box(Service):
         self._worker.start()
         self._scanning.start()
         self._reader.start()
+        self.public.start()
         self._checking.start()
-        self._poll()
+        self._lookout.start()
         self._upkeep.start()
 
     async def _stop(self) -> None:
+        self._lookout.stop()
         self._timers.stop()
         self._presence.close()
         ending = Deferred.fromCoroutine(self._surveyor.end())
@@ -154,6 +152,7 @@ class Box(Service):
         await ending
         await self._checking.stop()
         await self._reader.stop()
+        await self.public.stop()
         await self._worker.stop(self._core.close)
 
     def stopService(self) -> Deferred[None]:
@@ -170,22 +169,22 @@ class Box(Service):
     @property
     def index_id(self) -> int:
         """Names this box's index: 64 bits, random; 0 until L{ready}."""
-        return self._numbers.index_id
+        return self._mirror.numbers.index_id
 
     @property
     def highest(self) -> int:
         """The highest number that may be announced; it is committed."""
-        return self._numbers.highest
+        return self._mirror.numbers.highest
 
     @property
     def new_total(self) -> int:
         """Bytes of all local changes since the start, C{size + 256} each."""
-        return self._total_before + self._numbers.new_total
+        return self._mirror.new_total
 
     @property
     def digest(self) -> bytes:
         """16 bytes, equal in boxes that know and hold the same."""
-        return self._numbers.digest
+        return self._mirror.numbers.digest
 
     @property
     def folder_id(self) -> bytes | None:
@@ -199,12 +198,12 @@ class Box(Service):
         return describe(
             self.name,
             str(self.place),
-            self._numbers,
+            self._mirror.numbers,
             self._presence,
-            fault=self._fault,
-            note=self._checking.progress(self._numbers.files) or self._note,
+            fault=self._lookout.fault,
+            note=self._checking.progress(self._mirror.numbers.files) or self._lookout.note,
             scanned=self._surveyor.scanned,
-            known=self._scanned,
+            known=self._lookout.scanned,
         )
 
     # What is exchanged
@@ -235,7 +234,7 @@ class Box(Service):
 
     def stored(self, holder: Holder) -> tuple[int, int]:
         """Their index id, and the number up to which it is stored here; (0, 0): nothing."""
-        return self._numbers.stored.get(holder, (0, 0))
+        return self._mirror.stored(holder)
 
     def acknowledged(self, holder: Holder, index_id: int, number: int) -> None:
         """
@@ -247,15 +246,15 @@ class Box(Service):
 
     def acknowledged_by(self, holder: Holder) -> int:
         """The number up to which they have stored this box's index."""
-        return self._numbers.acknowledged.get(holder, 0)
+        return self._mirror.acknowledged_by(holder)
 
     def needs(self) -> list[Need]:
         """All blocks that are needed now."""
-        return self._needed.needs()
+        return self._mirror.needed.needs()
 
     def sources(self, content: Hash) -> frozenset[Holder]:
         """Who holds this needed content whole."""
-        return self._needed.sources(content)
+        return self._mirror.needed.sources(content)
 
     def read(self, hash: Hash) -> Deferred[bytes | None]:
         """A block or an encoded block list, hashed again; L{None}: it is not here."""
@@ -272,7 +271,7 @@ class Box(Service):
             return [None] * len(hashes)
         except Exception as error:
             if is_damage(error):
-                self._failed(Failure(error))
+                self._lookout.failed(Failure(error))
                 return [None] * len(hashes)
             raise
         if suspects:
@@ -292,12 +291,13 @@ class Box(Service):
         Bytes (C{size + 256} an entry) that are complete here and that this
         holder does not show complete, without changes that are not counted.
         """
-        return self._numbers.lacking.get(holder, self._numbers.lacking_all)
+        return self._mirror.lacking(holder)
 
     def counted(self, total: int) -> None:
         """Local changes up to this C{new_total} have been in a round."""
-        if total > self._total_before:
-            self._do(self._core.counted, total - self._total_before)
+        counted = self._mirror.total_in_index(total)
+        if counted > 0:
+            self._do(self._core.counted, counted)
 
     def rescan(self) -> Deferred[None]:
         """
@@ -325,7 +325,7 @@ class Box(Service):
 
     def mounts_changed(self) -> None:
         """Something was mounted or unmounted: look at once whether it is there."""
-        self._poll()
+        self._lookout.look()
 
     # Between the reactor and the worker
 
@@ -334,7 +334,7 @@ class Box(Service):
 
         def tell(result: tuple[T, Told]) -> T:
             if work.__name__ in _PROOFS:
-                self._fault = ""
+                self._lookout.fault = ""
             self._tell(result[1])
             return result[0]
 
@@ -342,108 +342,31 @@ class Box(Service):
 
     def _do(self, work: Callable[..., Any], *arguments: Any) -> None:
         """The same for what nobody waits for."""
-        self._ask(work, *arguments).addErrback(self._failed)
-
-    def _failed(self, failure: Failure) -> None:
-        if failure.check(Stopped) is not None:
-            return
-        if failure.check(NotHere) is not None:
-            return
-        if failure.check(Away) is not None:
-            # If it is there after all, something that was seen was not taken in.
-            self._surveyor.rescan(Path(b""))
-            self._poll()
-            return
-        if is_damage(failure.value):
-            self._is_damaged = True
-            self._poll()
-            return
-        self._fault, is_bug = fault_of(failure.value)
-        if is_bug:
-            self._log.failure("A box failed", failure)
-        self._timers.later("step", AFTER_FAULT, self._do, self._core.step)
-        if self.place.removable:
-            # Most likely because it was pulled out.
-            self._poll()
+        self._ask(work, *arguments).addErrback(self._lookout.failed)
 
     def _tell(self, told: Told) -> None:
-        old, self._numbers = self._numbers, told.numbers
-        if old.index_id and not told.numbers.index_id:
-            # Its index went with its medium; what was new in it was told.
-            self._total_before += old.new_total
-        self._needed.apply(told.events, self, self.listener)
+        if self._mirror.take(told, self, self.listener):
+            self.public.changed()
         if told.events.look:
             self._surveyor.look(told.events.look)
         self._surveyor.recheck(told.events.afresh)
         for path in told.events.rescan:
             self._surveyor.rescan(path)
-        listener, new = self.listener, told.numbers
-        if listener is not None and (
-            new.highest > old.highest or new.index_id != old.index_id
-        ):
-            listener.advanced(self)
-        if listener is not None and new.measures != old.measures:
-            listener.measured(self)
         if told.delay is not None:
             self._timers.later("step", told.delay, self._do, self._core.step)
 
     # The folder comes and goes
 
-    def _poll(self) -> None:
-        """Is the folder there, or still there?"""
-        self._poll_again = self._polling
-        if self._polling or not self.running:
-            return
-        self._polling = True
-        polled = Deferred.fromCoroutine(self._look_for_folder())
-        polled.addErrback(self._failed).addCallback(self._polled)
-
-    def _polled(self, _: None) -> None:
-        self._polling = False
-        wait = 0.0 if self._poll_again else self._settings.poll
-        self._timers.later("poll", wait, self._poll, again=True)
-
-    async def _look_for_folder(self) -> None:
-        if self._is_damaged:
-            await self._presence.end("The index is damaged; it is built anew.")
-            self._note = await self._ask(self._core.start_anew)
-            self._is_damaged = self._scanned = False
-        if not self.ready.called:
-            self._note = await self._ask(self._core.open)
-            if not self.place.removable:
-                self.ready.callback(None)
-        await self._presence.look()
-        if not self.ready.called:
-            self.ready.callback(None)
-        self._scanned = self._scanned and self._presence.site is not None
-
     def _arrived(self, site: Site) -> None:
-        if self._numbers.withheld:
+        if self._mirror.numbers.withheld:
             self._timers.later("release", self._settings.alone, self._do, self._core.release)
-        self._surveyor.begin(site).addCallback(self._surveyed, site)
-
-    def _surveyed(self, _: None, site: Site) -> None:
-        if site is self._presence.site and self.running:
-            self._scanned = True
-            self._do(self._core.surveyed, site)
-            self._timers.later("rescan", self._settings.rescan, self._rescan)
-
-    def _rescan(self) -> None:
-        self._timers.later("rescan", self._settings.rescan, self._rescan)
-        self._surveyor.scan()
+        self._lookout.arrived(site)
 
     def _joined(self, joined: bool) -> bool:
-        if self._numbers.withheld and joined:
+        if self._mirror.numbers.withheld and joined:
             self._timers.later("release", CALM, self._do, self._core.release, again=True)
         return joined
 
     def _deliver(self, site: Site, sighting: Sighting) -> Deferred[None]:
         taken = self._ask(self._core.observe, site, sighting)
-        return taken.addErrback(self._not_taken, sighting)
-
-    def _not_taken(self, failure: Failure, sighting: Sighting) -> None:
-        """The index failed: what was seen must be seen again."""
-        if failure.check(Stopped, Away) is None:
-            paths = {seen.path for seen in sighting.observations}
-            self._surveyor.look_later(AFTER_FAULT, paths)
-        self._failed(failure)
+        return taken.addErrback(self._lookout.not_taken, sighting)

@@ -23,6 +23,7 @@ from flocknode.box.engine import BoxEngine, Snapshot
 from flocknode.box.events import Events
 from flocknode.box.index.damage import Damaged, is_damage, put_aside
 from flocknode.box.index.database import Index
+from flocknode.box.listing import Mark
 from flocknode.box.requests import Requests
 from flocknode.box.settings import BoxSettings
 from flocknode.box.survey.hashing import Hashed
@@ -54,7 +55,8 @@ class Told:
 
 class Core:
     """
-    Every method is called in the worker thread, but L{open_reading}.
+    Every method is called in the worker thread, but L{open_reading} and
+    L{removable}.
 
     @param index_path: of the index, unless the medium carries it.
     @param cancelled: whether to stop as soon as possible; from any thread.
@@ -90,6 +92,11 @@ class Core:
                 raise NotHere("The medium of the box is not here; the status says more.")
             raise BoxError("The index of the box is not open; the status says why.")
         return self._opened
+
+    @property
+    def removable(self) -> bool:
+        """Does a medium carry the index with the folder?  In any thread."""
+        return self._place.removable
 
     def do(self, work: Callable[..., T], *arguments: Any) -> tuple[T, Told]:
         """Do something, and say what came of it besides its result."""
@@ -294,6 +301,11 @@ class Core:
         if planner is None or planner.site is not site:
             return False
         return self._engine.distrust(path, rotten)
+
+    def mark(self) -> Mark:
+        """What is settled now."""
+        ledger = self._engine.ledger
+        return Mark(ledger.totals.counted, ledger.highest)
 
     # What the engine does
 

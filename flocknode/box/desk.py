@@ -15,6 +15,7 @@ from flocknode.box.checking import Checking, Report
 from flocknode.box.core import Core
 from flocknode.box.presence import Presence
 from flocknode.box.requests import Answer, Requests
+from flocknode.box.stepping import last_of
 from flocknode.errors import BoxError
 
 
@@ -82,9 +83,4 @@ class Desk:
         return await self._ask(self._core.request, work, *arguments)
 
     async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """A piece at a time, so that the worker does other things in between."""
-        steps = await self._request(work, *arguments)
-        answer = None
-        while answer is None:
-            answer = await self._ask(next, steps)
-        return answer
+        return await last_of(await self._request(work, *arguments), self._ask)

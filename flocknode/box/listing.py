@@ -33,12 +33,25 @@ class ListedFile:
 
 
 @attrs.frozen
+class Mark:
+    """
+    A moment in the life of a box.
+
+    @ivar settled: local changes up to this number were in a round then.
+    @ivar highest: the highest number that there was.
+    """
+
+    settled: int
+    highest: int
+
+
+@attrs.frozen
 class Listing:
     """
     @ivar files: all files, by path.
-    @ivar unsettled: paths whose last change was made here and was in no round
-        yet, whether they are in C{files} or were deleted.  Who shows these as
-        they are now tells that they are new here.
+    @ivar unsettled: paths of which something changed after a L{Mark}, or here
+        and in no round yet by then, whether they are in C{files} or were
+        deleted.  Who shows these as they are now tells that they are new here.
     """
 
     files: Mapping[Path, ListedFile]

@@ -14,6 +14,7 @@ from twisted.internet.defer import DeferredLock
 from flocknode.box.checking import Checking
 from flocknode.box.core import Core
 from flocknode.box.disk.site import Site
+from flocknode.box.public import PublicBox
 from flocknode.box.reader import Reader
 from flocknode.box.survey.settler import Settler
 from flocknode.box.survey.surveyor import Surveyor
@@ -42,6 +43,7 @@ class Presence:
         surveyor: Surveyor,
         *,
         checking: Checking,
+        public: PublicBox,
         new_watcher: Make,
         arrived: Callable[[Site], None],
     ) -> None:
@@ -53,6 +55,7 @@ class Presence:
         self._reader = reader
         self._surveyor = surveyor
         self._checking = checking
+        self._public = public
         surveyor.entering = self.entering
         self._settler = Settler(reactor, surveyor.look)
         self._new_watcher = new_watcher
@@ -138,6 +141,7 @@ class Presence:
         self._watcher = self._new_watcher(self._reactor, ground, hearer)
         self._watcher.start()
         self._reader.begin(site)
+        self._public.begin(site)
         self._arrived(site)
 
     async def _end(self, reason: str) -> None:
@@ -152,4 +156,5 @@ class Presence:
             await self._surveyor.end()
             await self._checking.end()
             await self._reader.end()
+            await self._public.end()
             await self._ask(self._core.close_site)

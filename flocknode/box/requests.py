@@ -13,10 +13,12 @@ from typing import Any, TypeAlias
 
 from flocknode.box.engine import BoxEngine
 from flocknode.box.paths import check_path
+from flocknode.box.receive.adopting import Adopter
 from flocknode.box.receive.planner import Planner
 from flocknode.box.receive.putting import Putter, kind_of
 from flocknode.box.receive.resolving import Resolver
 from flocknode.box.receive.restoring import Restorer, id_of
+from flocknode.box.survey.hashing import Hashed
 from flocknode.box.values import Kind, Path
 from flocknode.errors import BoxError, PathError
 
@@ -43,7 +45,7 @@ class Requests:
             raise BoxError(_AWAY)
         self._planner: Planner = engine.planner
         ledger, site = engine.ledger, engine.planner.site
-        putter = Putter(ledger, engine.planner)
+        self._putter = putter = Putter(ledger, engine.planner)
         self._site = site
         self._contents = ledger.index.contents
         self._restorer = Restorer(self._contents, site, putter)
@@ -84,6 +86,20 @@ class Requests:
                 return
             yield None
             self._check_there()
+
+    def adopt(
+        self, path: Path, source: int, hashed: Hashed, mtime_ns: int
+    ) -> Iterator[Path | None]:
+        """
+        Take a file in that came from elsewhere; the last that comes is where it
+        lies.  See L{Adopter.adopt}.
+        """
+        self._check_surveyed()
+        adopter = Adopter(self._site, self._putter)
+        for done in adopter.adopt(check_path(path), source, hashed, mtime_ns):
+            yield done
+            if done is None:
+                self._check_there()
 
     def conflicts(self) -> list[Answer]:
         """The conflict siblings that the folder holds, by the file that they belong to."""

@@ -168,7 +168,13 @@ class Exchange:
                 peer.consumed(priority, size)
 
     def round_started(self, round_id: int, counted: int, budget: int) -> None:
-        """Records flow from now on; C{counted} is a C{new_total} offered before."""
+        """
+        Records flow from now on.
+
+        @param counted: a C{new_total} offered before.
+        @param budget: 0: under constant cover, which costs the same whether it
+            helps or not; so nothing that it has not changed is written off.
+        """
         with self._turn(stale=True):
             self._clock.start()
             for id, total in self._offers.counted(counted).items():
@@ -178,7 +184,8 @@ class Exchange:
             self._forgive()
             for peer in self._members:
                 peer.greet()
-            self._backlog.round_started(self._outstanding(), self._missing())
+            if budget:
+                self._backlog.round_started(self._outstanding(), self._missing())
 
     def round_stopped(self, round_id: int) -> None:
         """Records do not flow any more."""
@@ -254,6 +261,10 @@ class Exchange:
                 if self._clock() - self._forgiven > _FORGIVE:
                     self._forgive()
         self._offers.tick()
+
+    def is_level(self) -> bool:
+        """Does nobody who is alive lack anything that rounds can help with?"""
+        return not self._backlog.most(self._outstanding())
 
     def status(self) -> ExchangeState:
         """What is going on."""

@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from flocknode.flock import padme
 from flocknode.flock.ceremony import (
     CALL_WITHIN,
     SNAPSHOTS_WITHIN,
@@ -23,11 +22,17 @@ from flocknode.flock.ceremony import (
 )
 from flocknode.flock.flocktime import FlockTime
 from flocknode.flock.fsm import Machine, Tracer
-from flocknode.flock.heartbeat import Heartbeat, Trailer
+from flocknode.flock.heartbeat import ENDLESS, Heartbeat, Trailer
 from flocknode.flock.interfaces import FlockSettings, MemberId, Observer
 from flocknode.flock.members import REMEMBERED, Member
-from flocknode.flock.rate import Steps, frame_size, frames_per_slot, slot_payload
-from flocknode.flock.rounds import CALL_SLOTS, EXTRA_SLOTS, JOIN_SLOTS, OFFSET, Round, link_payload
+from flocknode.flock.rate import Steps, slot_payload
+from flocknode.flock.rounds import (
+    CALL_SLOTS,
+    EXTRA_SLOTS,
+    JOIN_SLOTS,
+    Round,
+    private_offset,
+)
 from flocknode.flock.shaper import Shaper, SlotPlan
 from flocknode.flock.status import CALLING, LEADING, SENDING, Input, Status
 from flocknode.flock.streams import RandomStreams
@@ -47,6 +52,7 @@ class Conductor:
     @ivar agenda: what is due besides what members show.
     @ivar finished_at: the stop slot of the last round.
     @ivar last_started: the id of the last round that started here.
+    @ivar counted: the new_total up to which local changes have been in a round.
     @ivar rounds: finished since the start; C{unfinished} of these ended with
         something left over.
     """
@@ -77,7 +83,8 @@ class Conductor:
         self._shaper = shaper
         self._slot = 0
         self._own: dict[int, Snapshot] = {}
-        self._counted = 0
+        self._suspended = False
+        self.counted = 0
         self.finished_at = 0
         self.last_started = 0
         # The id of the last round; since when something was announced.
@@ -88,11 +95,6 @@ class Conductor:
     def status(self) -> int:
         """The status code to show."""
         return self._machine.state
-
-    @property
-    def counted(self) -> int:
-        """The new_total up to which local changes have been in a round."""
-        return self._counted
 
     @property
     def due(self) -> float:
@@ -110,13 +112,11 @@ class Conductor:
         if current is None or (current.stop_slot is not None and slot >= current.stop_slot):
             return None
         last = slot + 1 == current.stop_slot
-        step = self._steps.at(slot)
-        return SlotPlan(
+        return SlotPlan.at_step(
             slot,
             self._time.boundary(slot) + current.offset,
             self._time.boundary(slot + 1) + (current.stop_offset if last else current.offset),
-            frames_per_slot(step),
-            frame_size(step),
+            self._steps.at(slot),
         )
 
     def boundary(self, own: Snapshot, appeared: int | None, now: float) -> None:
@@ -131,12 +131,14 @@ class Conductor:
         self._own = {slot: self._own[slot] for slot in sorted(self._own)[-REMEMBERED:]}
         if appeared is not None:
             self.agenda.returned = appeared
-        current = self.round
+        if self._suspended:
+            self._feed(Input.MORE if own.backlog or own.remaining else Input.LEVEL)
+            return
         if len(own.set.members) == 1:
             self.agenda.alone()
-            if current is not None and not current.started:
+            if self.round is not None and not self.round.started:
                 self._abandon()
-                current = None
+        current = self.round
         if current is None:
             self._announce(own, now)
             return
@@ -153,7 +155,7 @@ class Conductor:
         Before a heartbeat: if this node leads and all snapshots of a boundary
         are here, call a round by it.
         """
-        if self.round is not None:
+        if self.round is not None or self._suspended:
             return
         for slot in (self._slot - 1, self._slot):
             own = self._own.get(slot)
@@ -169,6 +171,8 @@ class Conductor:
                 # By these very snapshots they are here, and hear this node.
                 self.agenda.returned = slot
             trailers = [theirs.trailer for theirs in shown if theirs is not None]
+            if any(trailer.round_id == ENDLESS for trailer in trailers):
+                continue
             sigma = self.agenda.due(*outstanding(own, trailers), now)
             if sigma:
                 self._feed(Input.LEAD)
@@ -179,7 +183,7 @@ class Conductor:
     def hear(self, member: Member, heartbeat: Heartbeat, trailer: Trailer, now: float) -> None:
         """A heartbeat of a member that shares this node's time."""
         current, round_id = self.round, trailer.round_id
-        if not self._finished < round_id <= self._slot + 1:
+        if self._suspended or not self._finished < round_id <= self._slot + 1:
             return
         if current is not None and round_id == current.id:
             self._hear_own(current, member, heartbeat, trailer, now)
@@ -190,8 +194,7 @@ class Conductor:
         if not shared:
             return
         if current is None or (round_id < current.id and not current.started):
-            if current is not None:
-                self._abandon()
+            self._abandon()
             self._adopt(shared[-1], member, heartbeat, trailer, now)
         elif round_id < current.id:
             # Two rounds are running: the older one is everybody's.
@@ -222,15 +225,26 @@ class Conductor:
         Flock time is another one now, or this node was away: forget snapshots,
         and what was running.
         """
-        if self.round is not None:
-            started = self.round.started
-            self._abandon()
-            if started:
-                self._observer.round_stopped(self.last_started)
+        self._abandon()
         self._own.clear()
         self._slot = slot
         self._finished = self.finished_at = 0
         self.agenda.earliest = slot + 1
+
+    def suspend(self) -> None:
+        """Constant cover begins: there are no rounds until L{resume}."""
+        self._abandon()
+        self._suspended = True
+        self._feed(Input.JOIN)
+
+    def resume(self, slot: int) -> None:
+        """It is over; what is outstanding now is for rounds."""
+        self._suspended = False
+        self._feed(Input.STOP)
+        self._feed(Input.QUIET)
+        self.agenda.alone()
+        self.agenda.earliest = slot + 1
+        self.finished_at = slot
 
     def leader(self) -> MemberId | None:
         """The lowest id alive, as of the last boundary."""
@@ -276,8 +290,7 @@ class Conductor:
         self._begin(round_id, round_id + CALL_SLOTS, own, leading, now)
         current = self.round
         assert current is not None
-        current.sigma = padme.pad(max(sigma, padme.FLOOR))
-        current.payload = link_payload(sigma, len(own.set.members))
+        current.size(sigma, len(own.set.members))
         current.counted = own.new_total
         if leading:
             current.count_down(self._slot, self._steps)
@@ -285,7 +298,7 @@ class Conductor:
     def _begin(
         self, round_id: int, start_slot: int, own: Snapshot, leading: bool, now: float
     ) -> None:
-        offset, stop_offset = self._draw(), self._draw()
+        offset, stop_offset = private_offset(self._offsets), private_offset(self._offsets)
         self.round = Round(
             id=round_id,
             start_slot=start_slot,
@@ -294,13 +307,10 @@ class Conductor:
             stop_offset=stop_offset,
             leading=leading,
             members=set(self._others(own)),
-            counted=self._counted,
+            counted=self.counted,
             leader_heard=now,
         )
         self._announced = math.inf
-
-    def _draw(self) -> float:
-        return OFFSET * sum(self._offsets.uniform(-1, 1) for _ in range(3)) / 3
 
     def _adopt(
         self, own: Snapshot, member: Member, heartbeat: Heartbeat, trailer: Trailer, now: float
@@ -346,7 +356,7 @@ class Conductor:
         self._feed(Input.START)
         if current.lost:
             self._feed(Input.LOSS)
-        self._counted = current.counted
+        self.counted = current.counted
         self.agenda.started(current.id)
         self.last_started = current.id
         budget = current.payload + EXTRA_SLOTS * slot_payload(self._steps.at(current.start_slot))
@@ -380,8 +390,11 @@ class Conductor:
         self._observer.round_stopped(self.last_started)
 
     def _abandon(self) -> None:
-        """Out of the round, at once."""
-        self._shaper.halt()
-        self.round = None
-        for happened in (Input.STOP, Input.QUIET):
-            self._feed(happened)
+        """Out of the round, if there is one, at once."""
+        current, self.round = self.round, None
+        if current is not None:
+            self._shaper.halt()
+            self._feed(Input.STOP)
+            self._feed(Input.QUIET)
+            if current.started:
+                self._observer.round_stopped(self.last_started)

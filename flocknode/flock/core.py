@@ -26,6 +26,7 @@ from twisted.logger import Logger
 from flocknode.errors import ProtocolError
 from flocknode.flock.ceremony import Snapshot
 from flocknode.flock.conductor import Conductor
+from flocknode.flock.constant import ConstantCover
 from flocknode.flock.flocktime import SLOT, FlockTime, prefers
 from flocknode.flock.fsm import Tracer
 from flocknode.flock.heartbeat import Flags, parse_heartbeat
@@ -43,7 +44,8 @@ from flocknode.flock.members import SILENCE, Member, Membership
 from flocknode.flock.messages import parse_frame
 from flocknode.flock.pulse import Pulse
 from flocknode.flock.rate import UNMEASURED, Steps, queue_limit, uplink_step
-from flocknode.flock.rounds import JOIN_SLOTS
+from flocknode.flock.reporting import Digests, Reporter, milliseconds
+from flocknode.flock.rounds import JOIN_SLOTS, Sending
 from flocknode.flock.shaper import Shaper
 from flocknode.flock.streams import RandomStreams
 
@@ -53,8 +55,6 @@ STEP_PAUSE: Final = 1.0
 """Seconds between two steps of flock time."""
 ARRIVING: Final = 0.1
 """Seconds that the last frames of a slot are given to arrive."""
-STATE_INTERVAL: Final = 0.1
-"""Seconds between two reports of state."""
 SOONEST: Final = 1e-5
 """Seconds; what is due is never due at once again."""
 
@@ -63,12 +63,13 @@ class Flock:
     """
     One member's engine.
 
-    @cvar shaper: and C{conductor}: the classes of its parts; a test of what
+    @cvar shaper: and C{conductor}, C{cover}: the classes of its parts; a test of what
         must not leak puts leaking ones in their place.
     """
 
     shaper: type[Shaper] = Shaper
     conductor: type[Conductor] = Conductor
+    cover: type[ConstantCover] = ConstantCover
     _log = Logger()
 
     def __init__(
@@ -99,8 +100,7 @@ class Flock:
         self._membership = Membership(self._me, tuple(self._members.values()))
         self._time = FlockTime(now, wall_ms)
         self._slot = self._time.slot(now)
-        self._uplink = uplink_step(settings.uplink, len(settings.peers))
-        self._steps = Steps(self._uplink)
+        self._steps = Steps(uplink_step(settings.uplink, len(settings.peers)))
         self._shaper = self.shaper(
             [member.outgoing for member in self._members.values()],
             transport.frame,
@@ -117,23 +117,32 @@ class Flock:
             random=random,
             trace=trace,
         )
-        self._pulse = Pulse(settings, self._uplink, random, now)
-        self._leading = Leading(self._me, self._uplink, self._members, self._steps)
+        self._cover = self.cover(
+            settings,
+            observer,
+            self._shaper,
+            self._conductor,
+            time=self._time,
+            steps=self._steps,
+            members=self._members,
+            random=random,
+        )
+        self._pulse = Pulse(settings, random, now)
+        self._leading = Leading(self._me, self._members, self._steps)
         self._snapshot = self._look(now)
         self._stepped = -math.inf
         self._queue_limit = 0
         self._last = now
-        self._reported = FlockState()
-        self._reported_at = -math.inf
+        self._reporter = Reporter(observer)
+        self._digests = Digests(observer, tuple(self._members.values()))
 
     @property
     def state(self) -> FlockState:
         """What the engine is doing right now."""
         tally, current = self._shaper.tally, self._conductor.round
-        late = tally.lateness
-        lateness = (late.mean, late.quantile(0.5), late.quantile(0.99), late.worst)
         return FlockState(
             status=int(self._conductor.status),
+            constant=self._cover.on,
             round_id=current.id if current is not None else 0,
             slot=self._slot,
             step=self._steps.at(self._slot),
@@ -142,7 +151,7 @@ class Flock:
             unfinished=self._conductor.unfinished,
             frames_sent=tally.sent,
             frames_filled=tally.filled,
-            lateness_ms=_milliseconds(*lateness),
+            lateness_ms=milliseconds(tally.lateness),
         )
 
     def heartbeat_received(self, member: MemberId, message: bytes, now: float) -> None:
@@ -272,7 +281,8 @@ class Flock:
         if self._pulse.tick(now):
             self._beat(now)
         self._shaper.advance(now)
-        self._report(now)
+        if self._reporter.due(now):
+            self._reporter.report(self.state, now)
         due = min(
             self._time.boundary(self._slot + 1),
             self._pulse.due,
@@ -318,12 +328,13 @@ class Flock:
         self._slot = self._time.slot(now)
         self._steps.restart()
         self._conductor.restart(self._slot)
+        self._cover.restart(self._slot, now)
         self._snapshot = self._look(now)
 
     def _boundary(self, now: float) -> None:
         slot = self._time.slot(now)
         before = self._membership.current
-        self._tell_digests()
+        self._digests.tell(self._sending is not None, self._conductor.finished_at)
         if self._conductor.round is None:
             lowest = self._members.get(before.heard[0])
             self._time.correct(None if lowest is None else lowest.estimate, SLOT)
@@ -334,29 +345,16 @@ class Flock:
                 self._pulse.returned(now)
             elif len(before.members) == 1:
                 self._pulse.formed(now)
+        self._cover.look(self._slot, now)
         self._snapshot = self._look(now)
-        self._leading.boundary(self._slot, after.members, self._conductor.round)
+        self._leading.boundary(self._slot, after.members, self._sending)
         self._steps.forget_before(self._slot - JOIN_SLOTS)
         self._conductor.boundary(self._snapshot, self._membership.appeared, now)
+        self._cover.boundary(self._snapshot, now)
         limit = queue_limit(self._steps.at(self._slot))
         if limit != self._queue_limit:
             self._queue_limit = limit
             self._transport.frame_queue(limit)
-
-    def _tell_digests(self) -> None:
-        """What counts is what members show when they had a slot to calm down after a round."""
-        for member in self._members.values():
-            trailer = member.trailer
-            if self._conductor.round is not None:
-                member.digest = None
-            elif (
-                member.alive
-                and trailer is not None
-                and trailer.slot > self._conductor.finished_at
-                and trailer.digest != member.digest
-            ):
-                member.digest = trailer.digest
-                self._observer.digest(member.id, trailer.digest)
 
     def _look(self, now: float) -> Snapshot:
         members, counted = self._membership.current, self._conductor.counted
@@ -368,8 +366,9 @@ class Flock:
         message = self._pulse.heartbeat(
             self._conductor.status,
             self._snapshot,
-            self._conductor.round,
+            self._sending,
             time_ms=self._time.ms(now),
+            uplink=self._steps.own,
             step=self._steps.at(self._slot + 2),
             delivered=self._delivered(now),
             now=now,
@@ -380,18 +379,9 @@ class Flock:
         """The step that all incoming links delivered in the last slot, if its frames are here."""
         if now < self._time.boundary(self._slot) + ARRIVING:
             return UNMEASURED
-        return self._leading.delivered(self._slot - 1, self._conductor.round)
+        return self._leading.delivered(self._slot - 1, self._sending)
 
-    def _report(self, now: float) -> None:
-        if now - self._reported_at < STATE_INTERVAL:
-            return
-        state = self.state
-        if state != self._reported:
-            self._reported, self._reported_at = state, now
-            self._observer.state(state)
-
-
-def _milliseconds(
-    mean: float, median: float, late: float, worst: float
-) -> tuple[float, float, float, float]:
-    return round(mean * 1e3, 4), round(median * 1e3, 4), round(late * 1e3, 4), round(worst * 1e3, 4)
+    @property
+    def _sending(self) -> Sending | None:
+        """In what this node takes part."""
+        return self._cover if self._cover.on else self._conductor.round

@@ -46,7 +46,7 @@ TRAILER: Final = struct.Struct(
     "I"  # stop slot (0: open)
     "B"  # rate step in force in slot + 2
     "B"  # delivered step
-    "B"  # own uplink as a step
+    "B"  # the most on a link, as a step
     "H"  # new, Padmé code
     "H"  # backlog, Padmé code
     "H"  # remaining, Padmé code
@@ -55,11 +55,13 @@ TRAILER: Final = struct.Struct(
 TRAILER_OFFSET: Final = HEAD.size + IDS.size
 MAGIC: Final = b"F2"
 VERSION: Final = 2
+ENDLESS: Final = 0xFFFFFFFF
+"""The round id of constant cover, a round that nobody calls and that never stops."""
 
 
 class Flags(enum.IntFlag):
     """
-    @cvar CONSTANT: asks for constant cover.
+    @cvar CONSTANT: asks for constant cover; not shown by who only follows.
     @cvar LEAVING: is about to go.
     @cvar PAUSED: takes no part in rounds for now.
     @cvar FORMING: this flock has only just come together out of single nodes,
@@ -81,12 +83,14 @@ class Trailer:
     @ivar slot: slots of 500 ms of flock time since 2020.
     @ivar time_ms: flock time of sending, ms since 1970, 48 bits.
     @ivar digest: 16 bytes; equal digests mean equal boxes.
-    @ivar round_id: the boundary whose snapshots started the round; 0: none.
+    @ivar round_id: the boundary whose snapshots started the round; 0: none;
+        L{ENDLESS}.
     @ivar stop_slot: the first slot without frames; 0: not known yet.
     @ivar step: rate step in force in C{slot + 2}.
     @ivar delivered: the step that all incoming links delivered in the newest
         slot whose frames had time to arrive; L{flocknode.flock.rate.UNMEASURED}.
-    @ivar uplink: the sender's own uplink per link as a step.
+    @ivar uplink: the most that the sender may send on a link, as a step: its
+        uplink; under constant cover its cover rate, if that is less.
     @ivar new: and C{backlog}, C{remaining}: Padmé codes.
     @ivar members: L{members_hash} of the set the sender takes part with.
     """

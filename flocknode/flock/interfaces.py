@@ -24,7 +24,8 @@ class FlockSettings:
     @ivar peers: the configured peers' ids (never contains C{me}).
     @ivar uplink: what this node may send in all, bytes per second.
     @ivar constant_cover: this node asks for constant cover.
-    @ivar cover_rate: bytes per second and link under constant cover.
+    @ivar cover_rate: bytes per second and link under constant cover, whoever
+        asks for it.
     @ivar min_members: rounds wait below this many alive, this node counted.
     @ivar decoys: rounds an hour that are called for nothing, by all members
         together if all are set alike.
@@ -82,13 +83,17 @@ class Observer(Protocol):
 
     def round_started(self, round_id: int, counted: int, budget: int) -> None:
         """
+        Records flow from now on.  Constant cover is told as one round after
+        the other, with no time between them, see L{flocknode.flock.constant}.
+
         @param counted: the C{new_total} (see L{Flock.offer}) up to which
             local changes are part of this round.
-        @param budget: payload bytes per link that the round has room for.
+        @param budget: payload bytes per link that the round has room for; 0
+            under constant cover, where nothing ends for want of room.
         """
 
     def round_stopped(self, round_id: int) -> None:
-        """The flock is idle again."""
+        """The round is over; records flow no more until the next one starts."""
 
     def digest(self, member: MemberId, digest: bytes) -> None:
         """
@@ -117,11 +122,12 @@ class FlockState:
     A snapshot of the engine for people to read.
 
     @ivar status: current status code, e.g. 100.
-    @ivar round_id: 0 outside rounds.
+    @ivar constant: under constant cover, whoever asks for it.
+    @ivar round_id: 0 outside rounds, and under constant cover.
     @ivar slot: current slot of flock time.
     @ivar step: rate step in force.
     @ivar alive: members heard within 2 s, this node not counted.
-    @ivar rounds: rounds finished since the start.
+    @ivar rounds: rounds finished since the start, without constant cover.
     @ivar unfinished: rounds that ended with something left over.
     @ivar frames_sent: and C{frames_filled}, those with any payload.
     @ivar lateness_ms: of emission ticks since the start: mean, median, 99th
@@ -129,6 +135,7 @@ class FlockState:
     """
 
     status: int = 100
+    constant: bool = False
     round_id: int = 0
     slot: int = 0
     step: int = 0

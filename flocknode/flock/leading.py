@@ -12,7 +12,7 @@ from flocknode.flock.interfaces import MemberId
 from flocknode.flock.members import Member
 from flocknode.flock.pace import Pace
 from flocknode.flock.rate import UNMEASURED, Steps, delivered_step
-from flocknode.flock.rounds import JOIN_SLOTS, Round
+from flocknode.flock.rounds import JOIN_SLOTS, Sending
 
 
 class Leading:
@@ -21,19 +21,17 @@ class Leading:
     """
 
     def __init__(
-        self, me: MemberId, uplink: int, members: Mapping[MemberId, Member], steps: Steps
+        self, me: MemberId, members: Mapping[MemberId, Member], steps: Steps
     ) -> None:
         """
-        @param uplink: this node's, as a step.
         @param members: the configured peers.
         """
         self._me = me
-        self._uplink = uplink
         self._members = members
         self._steps = steps
         self._pace: Pace | None = None
 
-    def delivered(self, slot: int, current: Round | None) -> int:
+    def delivered(self, slot: int, current: Sending | None) -> int:
         """The step that all incoming links delivered in a slot of a round."""
         if current is None or slot < current.start_slot:
             return UNMEASURED
@@ -47,7 +45,7 @@ class Leading:
         steps = [delivered_step(step, frames) for frames in arrived if frames]
         return min(steps, default=UNMEASURED)
 
-    def boundary(self, slot: int, alive: Sequence[MemberId], current: Round | None) -> None:
+    def boundary(self, slot: int, alive: Sequence[MemberId], current: Sending | None) -> None:
         """
         A slot has begun: decide, if this node leads.
 
@@ -58,7 +56,7 @@ class Leading:
             return
         trailers = [self._members[m].trailer for m in alive[1:]]
         shown = [trailer for trailer in trailers if trailer is not None]
-        ceiling = min([self._uplink, *(trailer.uplink for trailer in shown)])
+        ceiling = min([self._steps.own, *(trailer.uplink for trailer in shown)])
         if self._pace is None:
             step = self._steps.at(slot + 1)
             self._pace = Pace(step, calm=step < ceiling)

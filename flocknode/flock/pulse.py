@@ -14,7 +14,7 @@ from flocknode.flock.decoys import Decoys
 from flocknode.flock.heartbeat import Flags, Heartbeat, Trailer, encode_heartbeat, shown_ids
 from flocknode.flock.interfaces import FlockSettings
 from flocknode.flock.members import Set
-from flocknode.flock.rounds import Round
+from flocknode.flock.rounds import Sending
 from flocknode.flock.streams import RandomStreams
 
 INTERVAL: Final = 0.25
@@ -32,12 +32,10 @@ class Pulse:
     """
 
     def __init__(
-        self, settings: FlockSettings, uplink: int, random: RandomStreams, now: float
+        self, settings: FlockSettings, random: RandomStreams, now: float
     ) -> None:
-        """@param uplink: this node's, as a step."""
         self._return_wait = settings.return_wait
         self._constant = settings.constant_cover
-        self._uplink = uplink
         self._intervals = random.heartbeats
         self._waits = random.followups
         self._decoys = Decoys(settings.decoys, random.decoys, now)
@@ -108,9 +106,10 @@ class Pulse:
         self,
         status: int,
         own: Snapshot,
-        current: Round | None,
+        current: Sending | None,
         *,
         time_ms: int,
+        uplink: int,
         step: int,
         delivered: int,
         now: float,
@@ -119,6 +118,7 @@ class Pulse:
         @param own: the current slot's.
         @param current: the round that this node takes part in.
         @param time_ms: flock time, ms since 1970.
+        @param uplink: the most that this node may send on a link, as a step.
         @param step: in force two slots ahead.
         @param delivered: the step that all incoming links delivered.
         """
@@ -136,7 +136,7 @@ class Pulse:
             stop_slot=(current.stop_slot or 0) if current is not None else 0,
             step=step,
             delivered=delivered,
-            uplink=self._uplink,
+            uplink=uplink,
             new=own.new,
             backlog=own.backlog,
             remaining=own.remaining,

@@ -93,25 +93,28 @@ def delivered_step(step: int, arrived: int) -> int:
 class Steps:
     """
     The step in force of each slot, as far as it is known.
+
+    @ivar own: the most that this node may send on a link now; nothing faster is
+        ever used.
     """
 
     def __init__(self, own: int) -> None:
-        """@param own: this node's uplink step; nothing faster is ever used."""
-        self._own = own
+        """@param own: the most that this node may send on a link now."""
+        self.own = own
         self._known: dict[int, int] = {}
         self._last = own
 
     def decide(self, slot: int, step: int) -> None:
         """The leader showed C{step} for C{slot}; what it showed first counts."""
-        self._known.setdefault(slot, min(step, self._own))
+        self._known.setdefault(slot, step)
 
     def at(self, slot: int) -> int:
         """The step of a slot, or if it is not known, the last one before it."""
         known = self._known.get(slot)
-        if known is not None:
-            return known
-        earlier = [s for s in self._known if s < slot]
-        return self._known[max(earlier)] if earlier else self._last
+        if known is None:
+            earlier = [s for s in self._known if s < slot]
+            known = self._known[max(earlier)] if earlier else self._last
+        return min(known, self.own)
 
     def forget_before(self, slot: int) -> None:
         """Slots long past are not asked for again; the step carries on."""

@@ -11,7 +11,9 @@ has anything to do with what is really sent.
 from __future__ import annotations
 
 import math
-from typing import Final
+import random
+from collections.abc import Collection
+from typing import Final, Protocol
 
 import attrs
 
@@ -40,6 +42,34 @@ HEARTBEATS_WITHOUT_FRAMES: Final = 3
 LEADERLESS: Final = 2.0
 """Seconds without a sign of a leader after which a round without stop slot is
 given up."""
+
+
+class Sending(Protocol):
+    """
+    Something in which all send frames: a L{Round}, or constant cover.
+
+    @ivar id: shown to the others.
+    @ivar start_slot: the first slot with frames of this node.
+    @ivar stop_slot: the first slot without frames, if that is known.
+    @ivar members: the others, who are expected to send frames.
+    """
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def start_slot(self) -> int: ...
+
+    @property
+    def stop_slot(self) -> int | None: ...
+
+    @property
+    def members(self) -> Collection[MemberId]: ...
+
+
+def private_offset(chance: random.Random) -> float:
+    """Seconds by which a node shifts its frames, drawn anew for each start and stop."""
+    return OFFSET * sum(chance.uniform(-1, 1) for _ in range(3)) / 3
 
 
 def link_payload(sigma: int, members: int) -> int:
@@ -92,6 +122,11 @@ class Round:
     stop_slot: int | None = None
     lost: bool = False
     _passed: int = 0
+
+    def size(self, sigma: int, members: int) -> None:
+        """It is planned for so many bytes, and so many members."""
+        self.sigma = padme.pad(max(sigma, padme.FLOOR))
+        self.payload = link_payload(sigma, members)
 
     def enter(self, slot: int, steps: Steps) -> None:
         """A slot of the round has begun; call it once for each, in order."""

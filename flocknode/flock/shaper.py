@@ -25,6 +25,7 @@ import attrs
 from flocknode.flock.interfaces import MemberId, Priority
 from flocknode.flock.lateness import Lateness
 from flocknode.flock.link import Built, Outgoing
+from flocknode.flock.rate import frame_size, frames_per_slot
 
 TICKS: Final = 50
 """Ticks of a slot; 10 ms each unless a slot is cut to end at a private time."""
@@ -46,6 +47,11 @@ class SlotPlan:
     end: float
     frames: int
     size: int
+
+    @classmethod
+    def at_step(cls, slot: int, start: float, end: float, step: int) -> SlotPlan:
+        """With what a rate step says."""
+        return cls(slot, start, end, frames_per_slot(step), frame_size(step))
 
     def time(self, tick: int) -> float:
         """When a tick is due."""

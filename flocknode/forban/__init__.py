@@ -11,6 +11,9 @@ owner has called public.
 Two programs speak it beside this one, the original and goforban.  What each of
 them writes, and what it stumbles over, stands in the modules where it matters.
 
+Where there is no network, a medium with a directory C{FORBAN} carries files
+(L{removable}).
+
 What forban needs of boxes is a L{shelf.Shelf}; what it shows of them a
 L{catalogue.Catalogue}.
 """

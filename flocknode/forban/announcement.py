@@ -48,7 +48,7 @@ class Announcement:
 def clean_name(name: str) -> str:
     """A name as it can be announced and shown."""
     kept = "".join(c for c in name if c.isprintable() and c != ";")
-    return kept.strip()[:LONGEST_NAME]
+    return kept.strip()[:LONGEST_NAME].rstrip()
 
 
 def encode(announcement: Announcement) -> bytes:

@@ -9,19 +9,23 @@ directory at the top.  Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Generic, TypeVar
 
 import attrs
 
 from flocknode.box.listing import ListedFile
+from flocknode.box.paths import LONGEST_PATH
 from flocknode.box.values import Path
 from flocknode.forban import items
 from flocknode.forban.items import KEY, Item, index_hmac, is_listable
 
 S = TypeVar("S")
 """What names a shelf."""
+
+_TOP = 240
+# Bytes of a directory's name: 255, with room for what makes it another one.
 
 
 @attrs.frozen
@@ -65,6 +69,31 @@ class Catalogue(Generic[S]):
         return sum(shown.file.size for shown in self.files.values())
 
 
+def tops(names: Collection[str]) -> dict[str, bytes]:
+    """
+    Where the boxes of these names are in a catalogue.
+
+    @return: by name, what stands before the paths of the box: nothing, if it is
+        the only one; else a directory with a slash, such as an index can list.
+    """
+    if len(names) == 1:
+        return dict.fromkeys(names, b"")
+    found: dict[str, bytes] = {}
+    taken: set[bytes] = set()
+    for name in sorted(names):
+        text = "".join(c if c.isprintable() and c != "/" else "_" for c in name)
+        plain = text.encode()[:_TOP].decode("utf-8", "ignore").encode()
+        if not is_listable(plain):
+            plain = b"_" + plain
+        top, number = plain, 1
+        while top in taken:
+            number += 1
+            top = b"%s-%d" % (plain, number)
+        taken.add(top)
+        found[name] = top + b"/"
+    return found
+
+
 def compile(
     shelves: Mapping[str, tuple[S, Mapping[Path, ListedFile]]], key: bytes = KEY
 ) -> Catalogue[S]:
@@ -75,10 +104,11 @@ def compile(
     @param shelves: by name.
     """
     found: dict[Path, Shown[S]] = {}
+    above = tops(shelves)
     for name, (shelf, files) in shelves.items():
-        top = b"" if len(shelves) == 1 else name.replace("/", "_").encode() + b"/"
+        top = above[name]
         for path, file in files.items():
             shown = Path(top + path)
-            if is_listable(shown):
+            if is_listable(shown) and len(shown) <= LONGEST_PATH:
                 found[shown] = Shown(shown, shelf, file)
     return Catalogue({path: found[path] for path in sorted(found)}, key)

@@ -17,13 +17,13 @@ import segno
 
 from flocknode.forban import showing
 from flocknode.forban.answering import Leaf
-from flocknode.forban.asking import number, parse_query
 from flocknode.forban.connections import Request
 from flocknode.forban.neighbours import Neighbour
 from flocknode.forban.pages import A_PAGE, Here, Own, Page, Slice
+from flocknode.forban.queries import number, parse_query
 from flocknode.forban.remote import RemoteIndex
 from flocknode.forban.searching import search
-from flocknode.forban.views import Found, View, lacking, words_of
+from flocknode.forban.views import Found, lacking, words_of
 
 AT_THE_TOP = 12
 """Entries of the node's own that the first page shows."""
@@ -31,10 +31,6 @@ AT_THE_TOP = 12
 SHORTEST_REFRESH = 5
 LONGEST_REFRESH = 3600
 """Seconds between two looks at the same search."""
-
-LOOKING = 2.0
-"""Seconds for which indexes are made ready for a search; those that are not by
-then are left for the next."""
 
 Answer = tuple[str, Mapping[str, Any]]
 
@@ -162,7 +158,7 @@ class Search(Page):
             request.setHeader(b"Refresh", b"%d" % refresh)
         words = words_of(term)
         neighbours = {here.own.uuid: None, **{n.uuid: n for n in here.neighbours.all()}}
-        views, is_ready = await self._views() if words else ([], True)
+        views, is_ready = await here.views() if words else ([], True)
         results, is_all = await self.sending.in_thread(search, views, words, monotonic)
         return "search.html", {
             "term": term,
@@ -181,19 +177,6 @@ class Search(Page):
         self, uuid: str, neighbours: Mapping[str, Neighbour | None]
     ) -> Callable[[bytes], str | None]:
         return _link(uuid == self.here.own.uuid, neighbours[uuid])
-
-    async def _views(self) -> tuple[list[tuple[str, View]], bool]:
-        """All views, with whose they are; and whether that was all."""
-        here = self.here
-        until = monotonic() + LOOKING
-        views = [(here.own.uuid, await here.own_view())]
-        for neighbour in here.neighbours.all():
-            if monotonic() > until:
-                return views, False
-            index = here.indexes.of(neighbour.uuid)
-            if index is not None:
-                views.append((neighbour.uuid, await here.view(index)))
-        return views, True
 
 
 class Code(Leaf):

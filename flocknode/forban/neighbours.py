@@ -2,9 +2,10 @@
 """
 Who is there: what was heard in announcements, within bounds.
 
-Announcements prove nothing.  So the table is bounded, those that were not heard
-for longest go first, and whoever announces somebody else's uuid from another
-address changes nothing while that is heard of where it was.  Pure.
+Announcements prove nothing.  So the table is bounded, also for each address;
+those that were not heard for longest go first; and whoever announces somebody
+else's uuid from another address changes nothing while that is heard of where it
+was.  Pure.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ of the usual ten seconds may be lost."""
 
 NEIGHBOURS = 1024
 """At most so many are known."""
+
+FROM_ONE_HOST = 8
+"""Of them from one IP address, so that who makes uuids up there drives out its
+own.  One is usual, as all are asked at the same port; goforban is another one
+after each start."""
 
 ADDRESSES = 4
 """Of one neighbour are kept: machines have one for each family and interface."""
@@ -80,8 +86,9 @@ class Neighbours:
     def __init__(self, own: str, now: Callable[[], float]) -> None:
         self._own = own
         self._now = now
-        # Those heard last are last.
+        # Those heard last are last, in both.
         self._known: OrderedDict[str, Neighbour] = OrderedDict()
+        self._hosts: dict[str, OrderedDict[str, None]] = {}
         self._told: list[Callable[[Neighbour], object]] = []
 
     def tell(self, changed: Callable[[Neighbour], object]) -> None:
@@ -93,28 +100,27 @@ class Neighbours:
         if said.uuid == self._own:
             return
         now = self._now()
-        before = self._known.pop(said.uuid, None)
-        if before is not None and now - before.last > GONE:
-            before = None
-        if before is None:
+        before = self._known.get(said.uuid)
+        if before is None or now - before.last > GONE:
             after = Neighbour(said.uuid, said.name, said.hmac, ((address, now),), now, now)
+            self._put(after)
+            self._tell(after)
+        elif address != before.address and now - before.last <= FRESH:
+            self._known[said.uuid] = _seen_at(before, address, now)
         else:
             after = _again(before, said, address, now)
-        self._known[said.uuid] = after
-        while len(self._known) > NEIGHBOURS:
-            self._known.popitem(last=False)
-        if before is None or _differs(before, after):
-            for told in self._told:
-                told(after)
+            self._put(after)
+            if _differs(before, after):
+                self._tell(after)
 
     def all(self) -> list[Neighbour]:
         """All that are there, those heard last first."""
         now = self._now()
         while self._known:
-            uuid, oldest = next(iter(self._known.items()))
+            oldest = next(iter(self._known.values()))
             if now - oldest.last <= GONE:
                 break
-            del self._known[uuid]
+            self._drop(oldest.uuid)
         return list(reversed(self._known.values()))
 
     def get(self, uuid: str) -> Neighbour | None:
@@ -126,21 +132,50 @@ class Neighbours:
         """Seconds for which it has not been heard."""
         return self._now() - neighbour.last
 
+    def _put(self, neighbour: Neighbour) -> None:
+        """It was heard now, and may have driven out others."""
+        self._drop(neighbour.uuid)
+        self._known[neighbour.uuid] = neighbour
+        there = self._hosts.setdefault(neighbour.address.host, OrderedDict())
+        there[neighbour.uuid] = None
+        if len(there) > FROM_ONE_HOST:
+            self._drop(next(iter(there)))
+        if len(self._known) > NEIGHBOURS:
+            self._drop(next(iter(self._known)))
+
+    def _drop(self, uuid: str) -> None:
+        neighbour = self._known.pop(uuid, None)
+        if neighbour is not None:
+            there = self._hosts[neighbour.address.host]
+            del there[uuid]
+            if not there:
+                del self._hosts[neighbour.address.host]
+
+    def _tell(self, neighbour: Neighbour) -> None:
+        for told in self._told:
+            told(neighbour)
+
+
+def _seen_at(before: Neighbour, address: Address, now: float) -> Neighbour:
+    """
+    Perhaps another of its addresses, perhaps somebody else: nothing that is said
+    from there counts, but that the address may be where it is later.  Who makes
+    addresses up does not drive out those that are in use.
+    """
+    first, *others = before.addresses
+    times = {other: at for other, at in others if now - at <= FRESH or other == address}
+    if address in times or len(times) < ADDRESSES - 1:
+        times[address] = now
+    return attrs.evolve(before, addresses=(first, *times.items()))
+
 
 def _again(
     before: Neighbour, said: Announcement, address: Address, now: float
 ) -> Neighbour:
-    """The neighbour after one more announcement."""
-    times = dict(before.addresses)
-    is_there = now - times[before.address] <= FRESH
-    if is_there and address != before.address:
-        # Perhaps another of its addresses, perhaps somebody else: nothing that is
-        # said from there counts, but that the address may be tried later.
-        times[address] = now
-        kept = tuple(times.items())[:ADDRESSES]
-        return attrs.evolve(before, addresses=kept)
-    times[address] = now
-    rest = [(other, at) for other, at in times.items() if other != address]
+    """The neighbour after one more announcement from where it is."""
+    rest = [
+        (other, at) for other, at in before.addresses if other != address and now - at <= GONE
+    ]
     rest.sort(key=lambda each: -each[1])
     return attrs.evolve(
         before,

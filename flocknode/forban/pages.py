@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
+from time import monotonic
 from typing import Any, Protocol
 
 import attrs
@@ -17,11 +18,11 @@ from twisted.web.resource import Resource
 
 from flocknode.forban import showing
 from flocknode.forban.answering import Leaf
-from flocknode.forban.asking import number, parse_query
 from flocknode.forban.catalogue import Catalogue
 from flocknode.forban.connections import Request
 from flocknode.forban.derived import Derived
 from flocknode.forban.neighbours import NEIGHBOURS, Neighbour, Neighbours
+from flocknode.forban.queries import number, parse_query
 from flocknode.forban.remote import RemoteIndex
 from flocknode.forban.sending import Sending
 from flocknode.forban.shelf import Shelf
@@ -33,6 +34,10 @@ A_PAGE = 200
 
 AT_A_TIME = 2
 """Pages that are made of many files in threads at a time."""
+
+LOOKING = 2.0
+"""Seconds for which indexes are made ready for a search; those that are not by
+then are left for the next."""
 
 IN_LINE = 64
 """Pages that wait for that; more are told to come again."""
@@ -126,6 +131,18 @@ class Here:
     async def view(self, index: RemoteIndex) -> View:
         """Of what a neighbour has."""
         return await self._views.of(index, index.uuid)
+
+    async def views(self) -> tuple[list[tuple[str, View]], bool]:
+        """All views, with whose they are; and whether that was all."""
+        until = monotonic() + LOOKING
+        views = [(self.own.uuid, await self.own_view())]
+        for neighbour in self.neighbours.all():
+            if monotonic() > until:
+                return views, False
+            index = self.indexes.of(neighbour.uuid)
+            if index is not None:
+                views.append((neighbour.uuid, await self.view(index)))
+        return views, True
 
     async def size_of(self, index: RemoteIndex) -> int:
         """Bytes of all that a neighbour has."""

@@ -39,6 +39,7 @@ class RemoteIndex:
     @ivar tampered: a key is configured, and the index was not hashed with it:
         nothing is fetched by it.
     @ivar cut: there was more than a node looks at (lines or bytes).
+    @ivar cost: bytes of memory that it takes, about.
     """
 
     uuid: str
@@ -46,3 +47,4 @@ class RemoteIndex:
     hmac: str = ""
     tampered: bool = False
     cut: bool = False
+    cost: int = 0

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
-from flocknode.box.listing import Known, ListedFile, Listing, OpenFile
+from flocknode.box.listing import Known, ListedFile, Listing, Mark, OpenFile
 from flocknode.box.values import Path
 
 
@@ -28,10 +28,18 @@ class Shelf(Protocol):
     def tell(self, changed: Callable[[], object]) -> None:
         """Call this whenever L{listing} may say something else."""
 
-    def listing(self) -> Deferred[Listing]:
+    def mark(self) -> Deferred[Mark]:
+        """
+        Remember this moment.
+
+        @raise BoxError: that cannot be said now.
+        """
+
+    def listing(self, mark: Mark | None = None) -> Deferred[Listing]:
         """
         What the box holds now.
 
+        @param mark: after which nothing is settled; without it, all is.
         @raise BoxError: that cannot be said now.
         """
 

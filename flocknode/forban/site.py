@@ -39,6 +39,8 @@ class Site(BoundedSite):
     """
     The factory to listen with, on an endpoint of any kind.  Who stops listening
     calls L{drop} too.
+
+    @ivar here: what pages are made of.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class Site(BoundedSite):
         @param idle: seconds, see L{IDLE}.
         """
         sending = Sending(reactor, threads, idle)
-        here = Here(sending, own, publishing, neighbours, indexes)
+        self.here = here = Here(sending, own, publishing, neighbours, indexes)
         super().__init__(_tree(here), reactor, connections, per_host, idle)
 
 

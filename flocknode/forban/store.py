@@ -17,10 +17,10 @@ from flocknode.box.values import Path
 from flocknode.errors import BoxError, ProtocolError
 from flocknode.forban import jsonl
 from flocknode.forban.answering import Leaf, begin
-from flocknode.forban.asking import asked_path, disposition, parse_query
 from flocknode.forban.catalogue import Catalogue, Shown
 from flocknode.forban.connections import Request
 from flocknode.forban.derived import Derived
+from flocknode.forban.queries import asked_path, disposition, parse_query
 from flocknode.forban.ranges import Held, modified_of
 from flocknode.forban.remote import RemoteFile
 from flocknode.forban.sending import Sending

@@ -98,7 +98,7 @@ class Patrol:
         return SLOT_SECONDS * budget / slot_payload(min(self._slowest, 112))
 
     def _time_out(self, state: FlockState) -> float:
-        if state.status == Status.READY:
+        if state.status == Status.READY or state.constant:
             return float("inf")
         time_out = TIME_OUTS.get(Status(state.status))
         if time_out is not None:

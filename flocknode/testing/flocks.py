@@ -145,6 +145,7 @@ class VirtualFlock:
     """
     @ivar network: cut it, slow it, look at its trace.
     @ivar members: in the order of their ids.
+    @ivar constant: ids of those who ask for constant cover, from their next start on.
     """
 
     def __init__(
@@ -155,15 +156,18 @@ class VirtualFlock:
         seed: int = 1,
         network: VirtualNetwork | None = None,
         start: Iterable[int] | None = None,
+        constant: Iterable[int] = (),
     ) -> None:
         """
         @param uplink: of each member, bytes per second.
         @param seed: of all chance.
         @param start: which members start at once; C{None}: all.
+        @param constant: which members ask for constant cover.
         """
         self.network = VirtualNetwork() if network is None else network
         self._uplink = uplink
         self._ids = tuple(MemberId(number.to_bytes(16, "big")) for number in range(1, count + 1))
+        self.constant = {self._ids[number] for number in constant}
         self.members = tuple(
             self.member(me, seed * 100 + number) for number, me in enumerate(self._ids)
         )
@@ -183,7 +187,8 @@ class VirtualFlock:
     def settings(self, me: MemberId) -> FlockSettings:
         """What a member's engine is told."""
         peers = tuple(other for other in self._ids if other != me)
-        return FlockSettings(me=me, peers=peers, uplink=self._uplink)
+        constant = me in self.constant
+        return FlockSettings(me=me, peers=peers, uplink=self._uplink, constant_cover=constant)
 
     def equal(self, members: Iterable[int] = ()) -> bool:
         """Whether these members' boxes (all, if none is named) hold the same."""

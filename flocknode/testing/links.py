@@ -21,6 +21,9 @@ from flocknode.exchange.records import LENGTH
 TICK = 0.025
 """Seconds between two frames of a link."""
 
+BUDGET = 1 << 20
+"""Bytes that each link has room for, it is said: a round, and not constant cover."""
+
 _TICKS = 10
 """Frames between two calls of L{Exchange.tick}."""
 
@@ -101,7 +104,7 @@ class Member:
         for box in self.boxes:
             self.exchange.add(box)
         if network.in_round:
-            self.exchange.round_started(network.rounds, 0, 0)
+            self.exchange.round_started(network.rounds, 0, BUDGET)
 
     def add(self, box: SharedBox) -> None:
         """Exchange a box."""
@@ -208,7 +211,7 @@ class LinkNetwork:
         self.rounds += 1
         self.in_round = True
         for member in self.members.values():
-            member.exchange.round_started(self.rounds, member.offer[0], 0)
+            member.exchange.round_started(self.rounds, member.offer[0], BUDGET)
 
     def stop_round(self) -> None:
         """Frames do not flow any more."""

@@ -16,7 +16,7 @@ from blake3 import blake3
 from twisted.internet.defer import Deferred, fail, succeed
 
 from flocknode.box import content
-from flocknode.box.listing import Known, ListedFile, Listing, OpenFile
+from flocknode.box.listing import Known, ListedFile, Listing, Mark, OpenFile
 from flocknode.box.paths import check_path, split
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
@@ -103,11 +103,16 @@ class FolderShelf:
 
     # What Forban does with it
 
-    def listing(self) -> Deferred[Listing]:
+    def mark(self) -> Deferred[Mark]:
+        """As in L{flocknode.forban.shelf.Shelf.mark}."""
+        return succeed(Mark(0, 0)) if self.error is None else fail(self.error)
+
+    def listing(self, mark: Mark | None = None) -> Deferred[Listing]:
         """As in L{flocknode.forban.shelf.Shelf.listing}."""
         if self.error is not None:
             return fail(self.error)
-        return succeed(Listing(dict(self.files), frozenset(self.unsettled)))
+        unsettled = frozenset() if mark is None else frozenset(self.unsettled)
+        return succeed(Listing(dict(self.files), unsettled))
 
     def open(self, file: ListedFile) -> Deferred[OpenFile]:
         """As in L{flocknode.forban.shelf.Shelf.open}."""

@@ -283,6 +283,7 @@ def split_records(data: bytes) -> list[bytes]:
 def _flock_state(state: State) -> FlockState:
     return FlockState(
         status=state.status,
+        constant=state.constant,
         round_id=state.round_id,
         slot=state.slot,
         step=state.step,

@@ -130,6 +130,7 @@ class State(msgspec.Struct, frozen=True, array_like=True, tag=24):
     """See L{flocknode.flock.interfaces.FlockState}."""
 
     status: Natural
+    constant: bool
     round_id: Natural
     slot: Natural
     step: Natural

@@ -88,6 +88,7 @@ class Teller:
             self._tell(
                 State(
                     status=state.status,
+                    constant=state.constant,
                     round_id=state.round_id,
                     slot=state.slot,
                     step=state.step,

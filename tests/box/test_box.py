@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from flocknode.box import box as box_module
+from flocknode.box import lookout
 from flocknode.box.box import Box, box_id
 from flocknode.box.index.database import Index
 from flocknode.box.index.draft import Draft
@@ -164,7 +164,7 @@ class Faults(BoxTestCase):
     """The index fails for an instant."""
 
     async def test_a_change_that_it_had_no_room_for_is_taken_in_later(self) -> None:
-        self.patch(box_module, "AFTER_FAULT", 0.1)
+        self.patch(lookout, "AFTER_FAULT", 0.1)
         box = await self.made("one")
         commit = Ledger.commit
         failed: list[int] = []
@@ -534,7 +534,7 @@ class BoxTests(BoxTestCase):
         self.assertEqual(a.status.files, 1)
 
     async def test_what_could_not_be_written_down_is_looked_at_again(self) -> None:
-        self.patch(box_module, "AFTER_FAULT", 0.05)
+        self.patch(lookout, "AFTER_FAULT", 0.05)
         a = await self.made("a")
         real, refused = Index.transaction, 0
 

@@ -40,6 +40,7 @@ from flocknode.exchange.records import (
     encode_pieces,
 )
 from flocknode.testing.boxes import MemoryBox
+from flocknode.testing.links import BUDGET
 from tests.exchange.strategies import records
 from tests.exchange.support import MEMBER, OTHER, Sent, records_in
 
@@ -67,7 +68,7 @@ class ExchangeCase(SynchronousTestCase):
 
     def start_round(self, counted: int = 0) -> None:
         """The flock starts one."""
-        self.exchange.round_started(1, counted, 0)
+        self.exchange.round_started(1, counted, BUDGET)
 
     def wait(self, seconds: float) -> None:
         """Time passes."""
@@ -117,6 +118,27 @@ class ExchangeCase(SynchronousTestCase):
         found = [record for record in self.leave_all() if isinstance(record, Want)]
         self.sent.data += rest
         return [hash for want in found for hash, _size in want.blocks]
+
+
+class WritingOff(ExchangeCase):
+    """Rounds that do not help."""
+
+    def lacking_after(self, budget: int) -> int:
+        """@return: the backlog after three rounds that helped nobody."""
+        self.meet()
+        self.box.put(b"file", bytes(1_000))
+        for number in range(4):
+            self.exchange.round_started(number, self.box.new_total, budget)
+            self.leave_all()
+            self.exchange.round_stopped(number)
+        self.wait(1)
+        return self.offers[-1][1]
+
+    def test_what_three_rounds_have_not_changed_is_not_shown(self) -> None:
+        self.assertEqual(self.lacking_after(BUDGET), 0)
+
+    def test_constant_cover_goes_on_for_it(self) -> None:
+        self.assertEqual(self.lacking_after(0), CHANGE)
 
 
 class Digests(ExchangeCase):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 
 from flocknode.flock.core import Flock
@@ -173,6 +173,7 @@ class World:
     A flock of nodes.
 
     @ivar nodes: in the order of their ids.
+    @ivar constant: who asks for constant cover, from his next start on: indices.
     """
 
     def __init__(
@@ -186,12 +187,15 @@ class World:
         min_members: int = 2,
         decoys: int = 0,
         return_wait: tuple[float, float] = (0.0, 0.0),
+        constant: Iterable[int] = (),
+        cover_rate: Callable[[int], int] = lambda index: 65_536,
         wall_ms: Callable[[int], int] = lambda index: 1_700_000_000_000,
         start: bool = True,
     ) -> None:
         self.network = VirtualNetwork() if network is None else network
         self.ids = IDS[:size]
         self.seed = seed
+        self.constant = set(constant)
         self.nodes = [Node(self.network, me, self.ids) for me in self.ids]
         lives = dict.fromkeys(self.ids, 0)
 
@@ -202,6 +206,8 @@ class World:
                     node.me,
                     node.peers,
                     uplink(index) if callable(uplink) else uplink,
+                    constant_cover=index in self.constant,
+                    cover_rate=cover_rate(index),
                     min_members=min_members,
                     decoys=decoys,
                     return_wait=return_wait,

@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.flock.ceremony import Snapshot
 from flocknode.flock.conductor import Conductor
+from flocknode.flock.constant import ConstantCover
 from flocknode.flock.core import Flock
 from flocknode.flock.interfaces import MemberId, Priority
 from flocknode.flock.link import Built
@@ -44,6 +45,9 @@ class Scene:
     @ivar after: seconds that are watched after the change.
     @ivar crash: seconds between the change and the crash of the last member;
         None if nobody crashes.
+    @ivar back: seconds from then until it starts again; None: never.
+    @ivar constant: who asks for constant cover, indices.
+    @ivar turns: the last member starts again with the other setting.
     """
 
     members: int
@@ -54,6 +58,9 @@ class Scene:
     wait: float = 0.3
     after: float = 6.0
     crash: float | None = None
+    back: float | None = None
+    constant: tuple[int, ...] = ()
+    turns: bool = False
 
 
 @attrs.frozen
@@ -65,16 +72,25 @@ class Change:
     @ivar parts: it consists of so many files.
     @ivar for_all: whether all want it, or only one other.
     @ivar copies: how often all of it is queued.
+    @ivar size: bytes.
+    @ivar at: seconds later than usual.
     """
 
     who: int
     parts: int = 1
     for_all: bool = True
     copies: int = 1
+    size: int = SIZE
+    at: float = 0.0
 
 
-def play(scene: Scene, change: Change, make: MakeFlock = Flock) -> list[Sent]:
-    """Everything handed to the transport in one world."""
+def play(scene: Scene, change: Change | None, make: MakeFlock = Flock) -> list[Sent]:
+    """
+    Everything handed to the transport in one world.
+
+    @param change: L{None}: nothing happens.
+    """
+
     def latency(sender: MemberId, receiver: MemberId, number: int) -> float:
         # Only once the flock has formed: with whom each takes part does show.
         late = (
@@ -88,17 +104,34 @@ def play(scene: Scene, change: Change, make: MakeFlock = Flock) -> list[Sent]:
         latency=latency,
         loss=lambda a, b, n: fate(scene.seed, "loss", a, b, n) < scene.loss,
     )
-    world = World(scene.members, seed=scene.seed, network=network, make=make, uplink=400_000)
+    world = World(
+        scene.members,
+        seed=scene.seed,
+        network=network,
+        make=make,
+        uplink=400_000,
+        constant=scene.constant,
+    )
     network.run(8.0 + scene.wait)
-    node = world.nodes[change.who]
-    receivers: Sequence[MemberId] | None = None if change.for_all else node.peers[:1]
-    for part in range(change.parts):
-        node.change(part, SIZE // change.parts, receivers, change.copies)
+    if change is not None:
+        network.at(network.clock.seconds() + change.at, happen, world, change)
     if scene.crash is not None:
         network.run(scene.crash)
         world.kill(world.nodes[-1])
+        if scene.back is not None:
+            network.run(scene.back)
+            world.constant ^= {scene.members - 1} if scene.turns else set()
+            world.revive(world.nodes[-1])
     network.run(scene.after)
     return network.trace
+
+
+def happen(world: World, change: Change) -> None:
+    """The change is made."""
+    node = world.nodes[change.who]
+    receivers: Sequence[MemberId] | None = None if change.for_all else node.peers[:1]
+    for part in range(change.parts):
+        node.change(part, change.size // change.parts, receivers, change.copies)
 
 
 def difference(left: Sequence[Sent], right: Sequence[Sent]) -> str:
@@ -109,13 +142,17 @@ def difference(left: Sequence[Sent], right: Sequence[Sent]) -> str:
     return f"{len(left)} messages are {len(right)} in the other world"
 
 
-class NoninterferenceTests(SynchronousTestCase):
+class WorldsCase(SynchronousTestCase):
     """Two worlds, equal but for the secret."""
 
-    def assert_equal(self, scene: Scene, one: Change, other: Change) -> None:
+    def assert_equal(self, scene: Scene, one: Change | None, other: Change | None) -> None:
         left, right = play(scene, one), play(scene, other)
         if left != right:
             self.fail(f"{scene}: {difference(left, right)}")
+
+
+class NoninterferenceTests(WorldsCase):
+    """With cover in rounds."""
 
     @settings(FEW, max_examples=12)
     @given(
@@ -149,6 +186,51 @@ class NoninterferenceTests(SynchronousTestCase):
         scene = Scene(3, 1)
         frames = [sent for sent in play(scene, Change(1)) if sent.time > 8.0 and sent.size > 256]
         self.assertGreater(len(frames), 100)
+
+
+class ConstantCoverTests(WorldsCase):
+    """Under constant cover it does not even show when something happens, and whether."""
+
+    @settings(FEW, max_examples=12)
+    @given(
+        st.data(),
+        st.builds(
+            Scene,
+            members=st.integers(3, 5),
+            seed=st.integers(0, 1 << 30),
+            latency=st.sampled_from((0.0005, 0.01, 0.06)),
+            loss=st.sampled_from((0.0, 0.0, 0.02)),
+            delayed=st.sampled_from((0.0, 0.0, 0.2)),
+            constant=st.sampled_from(((0,), (1,), (0, 1, 2))),
+            crash=st.sampled_from((None, 0.1, 2.0)),
+            back=st.sampled_from((None, 0.4, 3.0)),
+            # The last of three is sometimes one who asks, but never the only one.
+            turns=st.booleans(),
+            after=st.just(14.0),
+        ),
+    )
+    def test_who_changes_what_when_and_whether_does_not_show(
+        self, data: st.DataObject, scene: Scene
+    ) -> None:
+        changes = st.none() | st.builds(
+            Change,
+            # Who is not there can change nothing.
+            who=st.integers(0, scene.members - 2),
+            parts=st.integers(1, 4),
+            for_all=st.booleans(),
+            size=st.integers(1, 300_000),
+            at=st.floats(0.0, 6.0),
+        )
+        self.assert_equal(scene, data.draw(changes), data.draw(changes))
+
+    def test_the_change_does_get_through(self) -> None:
+        """Or the others would compare nothing."""
+        network = VirtualNetwork()
+        world = World(3, network=network, constant=(1,))
+        network.run(8.0)
+        world.nodes[0].change(1, SIZE)
+        network.run(3.0)
+        self.assertTrue(all(1 in node.has for node in world.nodes))
 
 
 class EagerFlock(Flock):
@@ -223,11 +305,44 @@ class SharingFlock(Flock):
         super().queue(member, priority, records)
 
 
+class HungryCover(ConstantCover):
+    """Mutant: sends more while there is something to send."""
+
+    busy = False
+
+    def boundary(self, own: Snapshot, now: float) -> None:
+        self.busy = own.new > 0 or own.backlog > 0
+        super().boundary(own, now)
+
+    def plan(self, slot: int) -> SlotPlan:
+        plan = super().plan(slot)
+        return attrs.evolve(plan, frames=plan.frames * (1 + self.busy))
+
+
+class HungryFlock(Flock):
+    cover = HungryCover
+
+
+class LazyCover(HungryCover):
+    """Mutant: there is cover only while there is something to cover."""
+
+    def look(self, slot: int, now: float) -> None:
+        self._asks = self.busy
+        super().look(slot, now)
+
+
+class LazyFlock(Flock):
+    cover = LazyCover
+
+
+COVERED = Scene(3, 5, constant=(0, 1, 2))
+
+
 class PlantedLeakTests(SynchronousTestCase):
     """What must be found."""
 
     def assert_found(
-        self, make: MakeFlock, one: Change, other: Change, *scenes: Scene
+        self, make: MakeFlock, one: Change | None, other: Change | None, *scenes: Scene
     ) -> None:
         for scene in scenes or (Scene(3, 5),):
             # Compared outside of an assertion, which would print both.
@@ -254,3 +369,18 @@ class PlantedLeakTests(SynchronousTestCase):
 
     def test_a_stream_shared_with_the_payload_is_found(self) -> None:
         self.assert_found(SharingFlock, Change(0), Change(1))
+
+    def test_under_constant_cover_a_frame_for_each_record_is_found(self) -> None:
+        for other in (Change(1), None):
+            self.assert_found(EagerFlock, Change(0), other, COVERED)
+
+    def test_under_constant_cover_skipping_empty_frames_is_found(self) -> None:
+        for other in (Change(1), None):
+            self.assert_found(SparingFlock, Change(0), other, COVERED)
+
+    def test_a_rate_raised_for_what_is_outstanding_is_found(self) -> None:
+        for other in (Change(1), Change(0, at=2.0), None):
+            self.assert_found(HungryFlock, Change(0), other, COVERED)
+
+    def test_cover_that_begins_when_it_is_needed_is_found(self) -> None:
+        self.assert_found(LazyFlock, Change(0), None, COVERED)

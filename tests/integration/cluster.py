@@ -135,12 +135,16 @@ class Cluster:
             )
             self.configure(node, uplink)
 
-    def configure(self, node: int, uplink: str) -> None:
-        """Write the node's configuration file (it is read at its next start)."""
+    def configure(self, node: int, uplink: str, *flock: str) -> None:
+        """
+        Write the node's configuration file (it is read at its next start).
+
+        @param flock: more lines of the section C{[flock]}.
+        """
         lines = [f"hostname = {self.endpoints[node]}"]
         lines += [f"node = {e}" for i, e in enumerate(self.endpoints) if i != node]
         lines += ["box = papers@box", "keystore = keystore", "privatekey = privatekeys"]
-        lines += ["state = state", "[flock]", f"uplink = {uplink}"]
+        lines += ["state = state", "[flock]", f"uplink = {uplink}", *flock]
         (self.folder(node) / "config").write_text("\n".join(lines) + "\n")
 
     def folder(self, node: int) -> Path:
@@ -259,10 +263,13 @@ class Cluster:
         return self.wait_equal(nodes, lambda found: found == wanted)
 
     def settled(self, nodes: Iterable[int] = ()) -> bool:
-        """Whether all of these nodes say: in sync, idle, nobody lacks anything."""
+        """
+        Whether all of these nodes say: in sync, idle (or under constant cover with
+        nothing to do), nobody lacks anything.
+        """
         for node in nodes or range(self.count):
             status = self.status(node)
-            if status is None or status["code"] != 100:
+            if status is None or status["code"] != (145 if status["cover"] == "constant" else 100):
                 return False
             if any(box["state"] != "in sync" for box in status["boxes"]):
                 return False

@@ -18,14 +18,18 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.flock.conductor import Conductor
+from flocknode.flock.status import Status
 from flocknode.simulation.flock import SimulatedMember
-from flocknode.simulation.invariants import FRAMES, INSIDE, check_traffic
+from flocknode.simulation.invariants import AGREE, FRAMES, INSIDE, check_traffic
 from flocknode.simulation.run import Run
 from flocknode.simulation.scenario import Scenario
 
 FAULT_FREE = 30.0
 """Seconds without a fault, in which all must become equal and idle, once the
 documented wait of news that a returned node brings is over."""
+
+COVERED = 60.0
+"""The same under constant cover, which carries 64 KiB/s and not more."""
 
 WAITS = ((0.0, 0.0), (30.0, 300.0))
 """Seconds, between which the news of a returned node wait: not at all, and as by
@@ -34,6 +38,9 @@ default."""
 FOLLOWED = 6.0
 """Seconds of idleness; a round in which somebody was lost is followed by another
 within five."""
+
+CALM = ({Status.READY}, {Status.RECEIVED_ALPHA})
+"""What members show when nothing is left to do: without and under constant cover."""
 
 CERTAIN = (INSIDE, FRAMES)
 """What holds even for members that do not hear each other."""
@@ -105,9 +112,13 @@ class Course:
                 member.host.start()
 
     def good(self) -> bool:
-        """Whether all boxes are equal, and all members idle and aware of each other."""
+        """
+        Whether all boxes are equal, and all members aware of each other and idle,
+        or if anybody asks for that, under constant cover.
+        """
         states = self.run.states().values()
-        return all(s.status == 100 and len(s.alive) == len(states) - 1 for s in states) and all(
+        calm = CALM[bool(self.run.flock.constant)]
+        return all(s.status in calm and len(s.alive) == len(states) - 1 for s in states) and all(
             m.box.values() == self.members[0].box.values() for m in self.members
         )
 
@@ -203,6 +214,37 @@ class Liveness(SynchronousTestCase):
         self.assertEqual(flock.run.patrol.breaches, [], told)
         inside = list(check_traffic(flock.run.witness, nodes - 1, calm=False))
         self.assertEqual([b for b in inside if b.invariant in CERTAIN], [], told)
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=not os.environ.get("FLOCKNODE_SOAK"),
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(
+        nodes=st.integers(3, 6),
+        seed=st.integers(0, 1 << 30),
+        share=st.floats(0, 1),
+        asks=st.sets(st.integers(0, 2), min_size=1),
+        course=st.lists(faults, min_size=4, max_size=16),
+    )
+    def test_so_does_a_flock_of_which_some_ask_for_constant_cover(
+        self, nodes: int, seed: int, share: float, asks: set[int], course: list[Fault]
+    ) -> None:
+        flock = Course(nodes, seed, round(share * nodes), (0.0, 0.0))
+        flock.run.flock.constant |= {flock.members[index].me for index in asks}
+        for fault in course:
+            flock.befall(fault)
+        flock.recover()
+        told = f"{nodes} nodes, seed {seed}, share {share}, {asks} ask, {course}"
+        good = flock.becomes_good(COVERED)
+        states = [(s.status, len(s.alive)) for s in flock.run.states().values()]
+        self.assertTrue(good, f"{told}: {states}")
+        # Those who do not hear of one who asks do what they would do without him.
+        breaches = [b for b in flock.run.patrol.breaches if b.invariant != AGREE]
+        self.assertEqual(breaches, [], told)
 
     def test_a_flock_that_does_not_recover_is_found(self) -> None:
         self.patch(Conductor, "call", lambda conductor, now: None)

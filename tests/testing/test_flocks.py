@@ -175,3 +175,41 @@ class Converging(SynchronousTestCase):
             if member.host.engine is None:
                 member.host.start()
         flock.run_until_equal(180)
+
+
+class Constant(SynchronousTestCase):
+    """Under constant cover."""
+
+    def test_changes_are_everywhere_within_half_a_second(self) -> None:
+        flock = VirtualFlock(3, constant=(1,))
+        flock.network.run(6)
+        for number in range(6):
+            flock.network.run(0.37)
+            flock.members[number % 3].box.put(b"%d" % number, content(number, 1_000))
+            flock.run_until_equal(0.5)
+
+    def test_a_file_that_takes_many_of_its_rounds_arrives(self) -> None:
+        flock = VirtualFlock(3, constant=(0, 1, 2))
+        flock.network.run(6)
+        flock.members[2].box.put(b"file", content(1, 4_000_000))
+        flock.run_until_equal(60)
+
+    def test_what_it_has_begun_is_finished_in_rounds_when_it_ends(self) -> None:
+        flock = VirtualFlock(3, constant=(0,))
+        flock.network.run(6)
+        flock.members[2].box.put(b"file", content(1, 8_000_000))
+        flock.network.run(45)
+        self.assertFalse(flock.equal((1, 2)))
+        flock.members[0].crash()
+        flock.run_until_equal(40, (1, 2))
+
+    def test_when_it_ends_there_is_no_round_for_what_it_has_brought(self) -> None:
+        flock = VirtualFlock(3, constant=(2,))
+        flock.network.run(6)
+        flock.members[0].box.put(b"file", content(1, 50_000))
+        flock.run_until_equal(10, (0, 1))
+        flock.network.run(10)
+        flock.members[2].crash()
+        flock.network.run(30)
+        self.assertTrue(flock.idle())
+        self.assertEqual([m.shown.rounds for m in flock.members[:2]], [0, 0])

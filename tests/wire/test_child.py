@@ -172,7 +172,9 @@ class WireProcessTests(SynchronousTestCase):
 
     def test_what_the_process_tells_is_observed(self) -> None:
         late = (1.0, 1.0, 1.5, 2.0)
-        state = FlockState(status=114, alive=(ANNA,), lateness_ms=late, frames_sent=7)
+        state = FlockState(
+            status=114, constant=True, alive=(ANNA,), lateness_ms=late, frames_sent=7
+        )
         process = self._start()
         process.tell(
             Alive(ANNA, 3),
@@ -184,6 +186,7 @@ class WireProcessTests(SynchronousTestCase):
             Lost(ANNA),
             State(
                 status=state.status,
+                constant=True,
                 round_id=0,
                 slot=0,
                 step=0,

@@ -321,6 +321,24 @@ class Index:
         )
         return [joined(parent, name) for parent, name in found]
 
+    def files(self) -> Iterator[tuple[Path, int, int, bytes]]:
+        """Regular files on disk, in no order: path, size, mtime, content."""
+        found = self._db.execute(
+            "SELECT parent, name, disk_size, disk_mtime, content FROM entry"
+            " WHERE disk_type = ? AND content IS NOT NULL",
+            (int(FileType.FILE),),
+        )
+        for parent, name, size, mtime, content in found:
+            yield joined(parent, name), size, mtime, content
+
+    def changed(self, local: int, any: int) -> list[Path]:
+        """Paths of local changes after one number, and of any after another."""
+        found = self._db.execute(
+            "SELECT parent, name FROM entry WHERE (local AND number > ?) OR number > ?",
+            (local, any),
+        )
+        return [joined(parent, name) for parent, name in found]
+
     # What is being placed
 
     def add_placing(self, rows: Iterable[tuple[Path, bytes]]) -> None:

@@ -73,6 +73,8 @@ class Putter:
         size: int,
         source: int | bytes,
         check: Callable[[], object],
+        *,
+        new: bool = False,
     ) -> Iterator[None]:
         """
         Make a path this, a piece of the work at a time.
@@ -82,8 +84,9 @@ class Putter:
             target.
         @param check: called when all is copied: raises L{BoxError} if it was
             changed meanwhile.
+        @param new: nothing may be replaced.
         """
-        self._replaceable(path)
+        self._replaceable(path, new)
         if isinstance(source, bytes):
             self._place(path, value, target=source)
             return
@@ -97,7 +100,7 @@ class Putter:
             finally:
                 os.close(copy)
             check()
-            self._place(path, value, size, name)
+            self._place(path, value, size, name, new=new)
         except OSError as error:
             raise _refused(path, error) from error
         finally:
@@ -128,9 +131,11 @@ class Putter:
         except OSError as error:
             raise _refused(path, error) from error
 
-    def _replaceable(self, path: Path) -> Stat | None:
+    def _replaceable(self, path: Path, new: bool = False) -> Stat | None:
         row = self.row(path)
         disk = None if row is None or row.placed is None else row.placed.disk
+        if new and disk is not None:
+            raise BoxError(f"{shown(path)} has just been made; try again in a moment.")
         if disk is not None and disk.type is FileType.DIRECTORY:
             raise BoxError(f"{shown(path)} is a directory now: choose another name for it.")
         for above in parents(path):
@@ -146,9 +151,11 @@ class Putter:
         size: int = 0,
         staged: bytes | None = None,
         target: bytes | None = None,
+        *,
+        new: bool = False,
     ) -> None:
         # Since the last look a piece may have been copied for minutes.
-        expected = self._replaceable(path)
+        expected = self._replaceable(path, new)
         above = [
             Placement(parent, DIRECTORY)
             for parent in reversed(parents(path))

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.errors import ProtocolError
 from flocknode.forban import names
-from flocknode.forban.asking import asked_path, disposition, number, parse_query
+from flocknode.forban.queries import asked_path, disposition, number, parse_query
 
 PATH = b"a>>?/\xc3\xbc, b.txt"
 # In Base64 it has both of the characters in which the alphabets differ.

@@ -1,0 +1,158 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""
+Where the site is listened for: on the port of both families, and on endpoints
+of any kind besides.  What cannot be listened on is said, and tried again.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.logger import Logger
+
+from flocknode.box.timers import Timers
+
+AGAIN = 10.0
+"""Seconds until what failed is tried again."""
+
+BACKLOG = 128
+"""Connections that wait to be accepted."""
+
+HOSTS = ("0.0.0.0", "::")
+"""All addresses of this machine, by family."""
+
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+
+
+class Listening(Service):
+    """
+    Lives in the reactor.
+
+    @param hosts: IP addresses, one of a family.
+    @param port: TCP; 0: any, another one for each.
+    @param endpoints: more, as Twisted writes them.
+    @ivar problems: by place: one sentence.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        factory: IProtocolFactory,
+        port: int,
+        endpoints: Sequence[str] = (),
+        hosts: Iterable[str] = HOSTS,
+    ) -> None:
+        self.problems: dict[str, str] = {}
+        self._reactor = reactor
+        self._factory = factory
+        self._timers = Timers(reactor)
+        self._ports: dict[str, Any] = {}
+        self._starting: dict[str, Deferred[None]] = {}
+        self._places = {
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}": (host, port) for host in hosts
+        }
+        self._endpoints = tuple(endpoints)
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of all that are TCP."""
+        hosts = [port.getHost() for port in self._ports.values()]
+        return tuple((host.host, host.port) for host in hosts if hasattr(host, "port"))
+
+    def startService(self) -> None:
+        """Listen."""
+        super().startService()
+        for place in (*self._places, *self._endpoints):
+            self._try(place)
+
+    def stopService(self) -> Deferred[None]:
+        """
+        Accept nobody any more.
+
+        @return: fires when all ports are closed.
+        """
+        super().stopService()
+        self._timers.stop()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for starting in list(self._starting.values()):
+            await starting
+        ports, self._ports = self._ports, {}
+        for port in ports.values():
+            await maybeDeferred(port.stopListening)
+
+    def _try(self, place: str) -> None:
+        trying = Deferred.fromCoroutine(self._listen(place))
+        if not trying.called:
+            self._starting[place] = trying
+            trying.addCallback(lambda _: self._starting.pop(place))
+
+    async def _listen(self, place: str) -> None:
+        try:
+            if place in self._places:
+                self._ports[place] = self._listen_tcp(*self._places[place])
+            else:
+                endpoint = serverFromString(self._reactor, place)
+                self._ports[place] = await endpoint.listen(self._factory)
+        except Exception as error:
+            # Endpoints of plugins raise what they like.
+            reason = getattr(error, "socketError", error)
+            reason = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
+            if self.problems.get(place) != reason:
+                self._log.warn(
+                    "the Forban site cannot listen on {place}: {why}", place=place, why=reason
+                )
+            self.problems[place] = reason
+            if self.running:
+                self._timers.later(place, AGAIN, self._try, place, again=True)
+            return
+        self.problems.pop(place, None)
+
+    def _listen_tcp(self, host: str, port: int) -> Any:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as made:
+            made.setblocking(False)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                # The other family has a socket of its own.
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            made.bind((host, port))
+            made.listen(BACKLOG)
+            return self._reactor.adoptStreamPort(made.fileno(), family, self._factory)
+
+
+def fingerprint(endpoint: str) -> bytes | None:
+    """
+    Waits for the disk.
+
+    @param endpoint: as Twisted writes it.
+    @return: SHA-256 of the certificate (DER) that it answers with; L{None}: it
+        is no TLS, or there is no such file.
+    """
+    kind, _, rest = endpoint.partition(":")
+    if kind != "ssl":
+        return None
+    fields = dict(
+        field.replace("\0", ":").partition("=")[::2]
+        for field in rest.replace("\\:", "\0").split(":")
+    )
+    path = fields.get("certKey") or fields.get("privateKey", "server.pem")
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            text = file.read(1 << 20)
+        start = text.index(_BEGIN)
+        certificate = text[start : text.index(_END, start) + len(_END)]
+        return sha256(ssl.PEM_cert_to_DER_cert(certificate)).digest()
+    except (OSError, ValueError):
+        return None

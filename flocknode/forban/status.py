@@ -1,0 +1,54 @@
+# Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
+"""What Forban is doing, as frozen values."""
+
+from __future__ import annotations
+
+import attrs
+
+from flocknode.forban.announcing import AnnouncingStatus
+from flocknode.forban.fetchstatus import FetchStatus
+from flocknode.forban.medium import MediumStatus
+
+
+@attrs.frozen
+class NeighbourStatus:
+    """
+    @ivar address: where it is asked.
+    @ivar silent: seconds since it was heard last.
+    @ivar files: of its index; L{None}: that is not here.
+    @ivar tampered: its index was not made with the key agreed upon.
+    @ivar error: one sentence on why its index is not here, or an empty string.
+    """
+
+    uuid: str
+    name: str
+    address: str
+    silent: float
+    files: int | None = None
+    tampered: bool = False
+    error: str = ""
+
+
+@attrs.frozen
+class ForbanStatus:
+    """
+    @ivar mode: C{opportunistic} or C{shared}.
+    @ivar boxes: names of the public ones.
+    @ivar files: that are shown now, with C{size} bytes.
+    @ivar sites: C{host:port} that the site is listened for on.
+    @ivar problems: sentences on where it cannot be.
+    @ivar neighbours: how many are there.
+    """
+
+    uuid: str
+    name: str
+    mode: str
+    boxes: tuple[str, ...]
+    files: int
+    size: int
+    sites: tuple[str, ...]
+    problems: tuple[str, ...]
+    announcing: AnnouncingStatus
+    neighbours: int
+    fetching: FetchStatus
+    media: tuple[MediumStatus, ...] = ()
