@@ -141,7 +141,8 @@ class Home(WithASite):
 
     def test_a_crowd_is_on_several_pages(self) -> None:
         for number in range(450):
-            self.site.hear(f"{number:08d}-0000-4000-8000-000000000000", f"n{number}", "10.0.0.1")
+            host = f"10.0.{number // 200}.{number % 200}"
+            self.site.hear(f"{number:08d}-0000-4000-8000-000000000000", f"n{number}", host)
         first, last = self.page("/"), self.page("/?n=3")
         self.assertIn("/?n=2", first.links)
         self.assertIn("/?n=2", last.links)

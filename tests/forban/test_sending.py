@@ -22,6 +22,7 @@ from twisted.internet.threads import deferToThread
 from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import TestCase
 
+from flocknode.box.listing import OpenFile
 from flocknode.forban import names
 from flocknode.forban.sendfile import TURN
 from tests.certificates import write_certificate
@@ -182,6 +183,18 @@ class LargeFiles(Real):
         answers = await self.in_thread(work, self.client())
         self.assertEqual([a.body for a in answers], [DATA, b"text"] * 2)
 
+    async def test_behind_them_no_more_is_buffered_than_before(self) -> None:
+        client = self.client()
+        await self.in_thread(client.send, request(b"small"))
+        await self.in_thread(client.answer)
+        (channel,) = self.site.site.channels
+        before = channel.transport.producer
+        self.assertIs(before, channel)
+        await self.in_thread(client.send, request(b"large") + request(b"small"))
+        for _ in range(2):
+            await self.in_thread(client.answer)
+        self.assertIs(channel.transport.producer, before)
+
     async def test_parts_of_them_are_these_parts(self) -> None:
         def work(client: Client) -> None:
             random = Random(2)
@@ -268,6 +281,33 @@ class LargeFiles(Real):
             client.socket.close()
         await self.gone()
         await self.when(lambda: held() == before)
+
+    async def test_no_thread_sends_to_what_has_become_another_connection(self) -> None:
+        inside, go_on = threading.Event(), threading.Event()
+        self.addCleanup(go_on.set)
+        real = OpenFile.send
+
+        def send(this: OpenFile, to: int, offset: int, size: int) -> int:
+            inside.set()
+            go_on.wait(60)
+            return real(this, to, offset, size)
+
+        self.patch(OpenFile, "send", send)
+        client = self.client()
+        client.send(request(b"large"))
+        await self.in_thread(inside.wait, 60)
+        client.socket.close()
+        await self.when(lambda: not self.site.site.channels)
+        # One of these gets the number that the connection had.
+        others = [one for _ in range(16) for one in socket.socketpair()]
+        for other in others:
+            self.addCleanup(other.close)
+            other.setblocking(False)
+        go_on.set()
+        await self.gone()
+        for other in others:
+            with self.assertRaises(BlockingIOError):
+                other.recv(1)
 
     async def test_a_file_that_is_deleted_goes_on(self) -> None:
         client = self.client(small=True)
