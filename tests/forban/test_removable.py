@@ -7,6 +7,7 @@ they come and go.
 from __future__ import annotations
 
 import os
+import threading
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -173,6 +174,8 @@ class Going(StickCase):
         self.waiting[0].callback(None)
         await stopped
         self.assertEqual((len(self.waiting), self.opened()), (1, []))
+        names = [thread.name for thread in threading.enumerate()]
+        self.assertEqual([name for name in names if "medi" in name], [])
 
     async def test_stopping_at_any_time_leaves_nothing_behind(self) -> None:
         self.catalogue = lambda: None  # type: ignore[method-assign]
