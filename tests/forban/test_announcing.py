@@ -28,6 +28,7 @@ from flocknode.forban.datagrams import IN_A_TURN, Heard
 from flocknode.forban.destinations import parse
 from flocknode.forban.interfaces import Interface
 from flocknode.forban.neighbours import FROM_ONE_HOST, Address, Neighbours
+from tests.forban.strategies import unhurried
 
 OWN, ALICE, BOB = (str(UUID(int=number, version=4)) for number in range(3))
 ETH0 = Interface("eth0", 2, ("192.0.2.255",), True)
@@ -362,6 +363,7 @@ class Heards(AnnouncingCase):
         self.assertEqual(self.neighbours.all(), [])
         self.assertEqual((service.status.heard, service.status.refused), (1, 1))
 
+    @unhurried
     @given(st.lists(st.binary()))
     def test_no_datagram_stops_it(self, datagrams: list[bytes]) -> None:
         service = self.start()
