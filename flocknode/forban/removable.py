@@ -74,30 +74,28 @@ class Visit:
 
     def _failed(self, failure: Failure) -> None:
         self._log.failure("A medium cannot be exchanged with", failure)
-        self._end("stopped")
-
-    def _end(self, state: str) -> None:
-        if self._tally is not None:
-            self._tally.set(state=state)
 
     async def _run(self) -> None:
         medium: Medium | None = None
         self._lane.start()
+        state = "stopped"
         try:
             medium = await self._lane.do(Medium.open, self._mount, self._left.is_set)
             if medium is not None:
                 self._tally = Tally(MediumStatus(medium.path))
                 await self._exchange(medium, self._tally)
-                self._end("done")
+                state = "done"
         except (Left, Stopped):
-            self._end("stopped")
+            pass
         except BoxError as error:
             if self._tally is None:
                 self._tally = Tally(MediumStatus(self._mount.point.decode("utf-8", "replace")))
             self._tally.problem(b"", error)
-            self._end("stopped")
         finally:
             await self._lane.stop(medium.close if medium is not None else lambda: None)
+            # Whoever reads that may unmount it.
+            if self._tally is not None:
+                self._tally.set(state=state)
 
     async def _exchange(self, medium: Medium, tally: Tally) -> None:
         if self._into is not None:

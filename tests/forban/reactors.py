@@ -25,6 +25,9 @@ class Turns(Clock):
         """It does not wait any more."""
         self.readers.pop(reader, None)
 
+    def removeWriter(self, writer: Any) -> None:
+        """Nobody ever waits to write."""
+
     def turn(self) -> None:
         """All that wait read once, as if there were something."""
         for reader in list(self.readers):

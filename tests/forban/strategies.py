@@ -5,6 +5,7 @@ Hypothesis strategies for what Forban nodes say.
 
 from __future__ import annotations
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from flocknode.box.paths import check_path
@@ -13,6 +14,9 @@ from flocknode.errors import PathError
 from flocknode.forban.announcement import Announcement, clean_name
 from flocknode.forban.items import LARGEST, Item, is_listable
 from tests.strategies import names
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For every property: no test is decided by how busy the machine is."""
 
 uuids = st.uuids().map(str)
 

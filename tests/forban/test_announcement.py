@@ -19,7 +19,7 @@ from flocknode.forban.announcement import (
     encode,
     parse,
 )
-from tests.forban.strategies import announcements, uuids
+from tests.forban.strategies import announcements, unhurried, uuids
 
 UUID = "7ec8a4bd-3a90-4dfb-b00b-1e8d6a1c1c7b"
 HMAC = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
@@ -37,6 +37,7 @@ class Written(SynchronousTestCase):
             encode(Announcement(UUID)), f"forban;name;;uuid;{UUID};hmac;".encode()
         )
 
+    @unhurried
     @given(uuids, st.text(), st.sampled_from(["", HMAC]))
     def test_it_is_short_and_has_seven_fields_whatever_the_name(
         self, uuid: str, name: str, hmac: str
@@ -46,12 +47,14 @@ class Written(SynchronousTestCase):
         self.assertEqual(datagram.count(b";"), 6)
         self.assertNotIn(b"\n", datagram)
 
+    @unhurried
     @given(announcements)
     def test_what_is_written_is_read_as_it_was(self, announcement: Announcement) -> None:
         self.assertEqual(parse(encode(announcement)), announcement)
 
 
 class Names(SynchronousTestCase):
+    @unhurried
     @given(st.text())
     def test_a_clean_name_is_clean_however_often_it_is_cleaned(self, name: str) -> None:
         clean = clean_name(name)
@@ -122,6 +125,7 @@ class Read(SynchronousTestCase):
         found = parse(head + b";" * (LONGEST_HEARD - len(head)))
         self.assertEqual(found, Announcement(UUID, "kit"))
 
+    @unhurried
     @given(
         st.one_of(
             st.binary(),

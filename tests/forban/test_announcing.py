@@ -19,6 +19,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.task import Clock, deferLater
 from twisted.internet.threads import deferToThread
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocknode.forban.announcement import Announcement, encode
@@ -28,6 +29,7 @@ from flocknode.forban.destinations import parse
 from flocknode.forban.interfaces import Interface
 from flocknode.forban.neighbours import FROM_ONE_HOST, Address, Neighbours
 from flocknode.forban.settings import PORT
+from tests.forban.strategies import unhurried
 
 OWN, ALICE, BOB = (str(UUID(int=number, version=4)) for number in range(3))
 ETH0 = Interface("eth0", 2, ("192.0.2.255",), True)
@@ -48,7 +50,7 @@ class Network:
 
     sent: list[Sent] = attrs.field(factory=list)
     datagrams: set[bytes] = attrs.field(factory=set)
-    joined: list[int] = attrs.field(factory=list)
+    joined: list[tuple[str, int]] = attrs.field(factory=list)
     deaf: dict[str, int] = attrs.field(factory=dict)
     mute: dict[str, int] = attrs.field(factory=dict)
     open: dict[str, Heard] = attrs.field(factory=dict)
@@ -81,7 +83,7 @@ class Plug:
         self.network.sent.append((host, port, scope))
 
     def join(self, scope: int) -> None:
-        self.network.joined.append(scope)
+        self.network.joined.append((self.address, scope))
         raise OSError(errno.EADDRINUSE, "it is a member already")
 
     def close(self) -> None:
@@ -177,12 +179,18 @@ class Announces(AnnouncingCase):
     def test_all_nodes_are_joined_once_on_each_interface_and_again_when_it_returns(self) -> None:
         self.start()
         self.clock.advance(INTERVAL)
-        self.assertEqual(self.network.joined, [2])
+        self.assertEqual(self.network.joined, [("::", 2)])
         self.there = ()
         self.clock.advance(INTERVAL)
         self.there = (ETH0, WLAN0)
         self.clock.advance(INTERVAL)
-        self.assertEqual(sorted(self.network.joined), [2, 2, 3])
+        self.assertEqual(sorted(self.network.joined), [("::", 2), ("::", 2), ("::", 3)])
+
+    def test_who_starts_again_joins_again(self) -> None:
+        service = self.start()
+        service.stopService()
+        service.startService()
+        self.assertEqual(self.network.joined, [("::", 2)] * 2)
 
     def test_what_it_says_may_change_at_any_time(self) -> None:
         self.start()
@@ -309,6 +317,14 @@ class Troubles(AnnouncingCase):
         self.clock.advance(INTERVAL)
         self.assertEqual((len(self.network.taken()), service.status.problems), (4, ()))
 
+    def test_each_trouble_is_logged_once(self) -> None:
+        self.network.deaf = {"::": errno.EADDRINUSE}
+        self.network.mute = {"192.0.2.255": errno.ENETUNREACH}
+        with capturedLogs() as logged:
+            self.start()
+            self.clock.pump([INTERVAL] * 3)
+        self.assertEqual(len(logged), 2, logged)
+
     def test_interfaces_that_cannot_be_looked_at_are_as_they_were(self) -> None:
         self.blind = errno.ENOBUFS
         service = self.start()
@@ -348,6 +364,7 @@ class Heards(AnnouncingCase):
         self.assertEqual(self.neighbours.all(), [])
         self.assertEqual((service.status.heard, service.status.refused), (1, 1))
 
+    @unhurried
     @given(st.lists(st.binary()))
     def test_no_datagram_stops_it(self, datagrams: list[bytes]) -> None:
         service = self.start()

@@ -5,7 +5,7 @@ Tests of L{flocknode.forban.catalogue}.
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,7 +14,9 @@ from flocknode.box.paths import check_path
 from flocknode.box.values import Path
 from flocknode.forban.catalogue import Catalogue, compile, tops
 from flocknode.forban.items import index_hmac, is_listable, parse_line
-from tests.forban.strategies import paths
+from tests.forban.strategies import paths, unhurried
+
+box_names = st.text(min_size=1, max_size=3) | st.text(min_size=1, max_size=300)
 
 
 def listed(*names: bytes, size: int = 1) -> dict[Path, ListedFile]:
@@ -51,7 +53,8 @@ class Catalogues(SynchronousTestCase):
         catalogue = compile({"papers": ("p", listed(b"a"))}, b"key")
         self.assertEqual(catalogue.hmac, index_hmac(catalogue.index, b"key"))
 
-    @given(st.dictionaries(st.text(min_size=1, max_size=300), st.sets(paths), max_size=4))
+    @settings(unhurried, max_examples=40)
+    @given(st.dictionaries(box_names, st.sets(paths, max_size=3), max_size=3))
     def test_every_index_is_strict_whatever_the_boxes_are_called(
         self, boxes: dict[str, set[Path]]
     ) -> None:
@@ -80,7 +83,8 @@ class Directories(SynchronousTestCase):
             },
         )
 
-    @given(st.sets(st.text(min_size=1, max_size=300), min_size=2))
+    @unhurried
+    @given(st.sets(box_names, min_size=2, max_size=6))
     def test_they_are_safe_and_none_is_there_twice(self, names: set[str]) -> None:
         found = tops(names)
         self.assertEqual(found.keys(), names)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import socket
 
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from flocknode.forban.announcement import LONGEST_HEARD
@@ -147,6 +149,18 @@ class Sockets(DatagramsCase):
         opened.close()
         self.assertEqual((self.reactor.readers, self.reactor.getDelayedCalls()), ({}, []))
         self.assertEqual(opened.fileno(), -1)
+
+    def test_when_the_reactor_stops_it_is_closed(self) -> None:
+        opened = self.listen("127.0.0.1")
+        opened.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual((opened.fileno(), self.reactor.readers), (-1, {}))
+
+    def test_what_is_for_ipv6_does_not_hear_ipv4(self) -> None:
+        sixth = self.listen("::")
+        fourth = self.listen("127.0.0.1")
+        fourth.send(b"x", "127.0.0.1", self.port(sixth), 0)
+        self.reactor.turn()
+        self.assertEqual(self.heard, [])
 
     def test_it_may_be_closed_by_whoever_is_told(self) -> None:
         opened = self.listen("127.0.0.1", heard=lambda *_: opened.close())

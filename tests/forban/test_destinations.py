@@ -22,6 +22,7 @@ from flocknode.forban.destinations import (
     resolver,
 )
 from flocknode.forban.interfaces import Target
+from tests.forban.strategies import unhurried
 
 
 class Texts(SynchronousTestCase):
@@ -70,6 +71,7 @@ class Texts(SynchronousTestCase):
             error = self.assertRaises(ValueError, parse, text)
             self.assertTrue(str(error).startswith("expected "), text)
 
+    @unhurried
     @given(st.text(st.sampled_from("a1.:[]%-f e80")) | st.text())
     def test_any_text_is_one_that_reads_the_same_when_it_is_written_or_refused(
         self, text: str

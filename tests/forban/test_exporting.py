@@ -9,8 +9,10 @@ import errno
 import os
 from unittest.mock import patch
 
+from flocknode.box.disk.folder import Folder
+from flocknode.forban.catalogue import Shown
 from flocknode.forban.exporting import FAILURES, Writer
-from flocknode.forban.medium import MediumStatus
+from flocknode.forban.medium import Left, Medium, MediumStatus
 from flocknode.testing.shelves import FolderShelf
 from tests.forban.sticks import StickCase, tree
 
@@ -28,6 +30,21 @@ class Written(StickCase):
         self.assertEqual(
             status, MediumStatus(str(self.top), "done", exported=3, exported_bytes=3_000_003)
         )
+
+    async def test_it_is_all_on_the_medium_at_the_end_and_nothing_is_open(self) -> None:
+        synced: set[str] = set()
+        fsync = os.fsync
+
+        def syncing(descriptor: int) -> None:
+            synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+            fsync(descriptor)
+
+        self.papers.put(b"d/e/b", b"one")
+        with patch("flocknode.forban.exporting.os.fsync", syncing):
+            await self.visited(exports=True)
+        top = str(self.top)
+        self.assertEqual(synced, {f"{top}/.flocknode-part", top, f"{top}/d", f"{top}/d/e"})
+        self.assertEqual(self.opened(), [])
 
     async def test_boxes_get_directories_if_there_are_several(self) -> None:
         self.shelves["art"] = FolderShelf(self.base / "art", "art")
@@ -137,6 +154,17 @@ class Troubles(StickCase):
         self.assertEqual([path for path, _ in status.problems], ["a", "b"])
         self.assertEqual(tree(self.top), {})
         self.assertTrue(all(opened._descriptor < 0 for opened in self.papers.opened))
+
+    async def test_all_of_it_ends_when_the_medium_is_to_be_left(self) -> None:
+        listed = self.papers.put(b"a", b"one")
+        folder = Folder(str(self.top))
+        self.addCleanup(folder.close)
+        writer = Writer(Medium(folder, self.mount(), lambda: True))
+        opened = await self.papers.open(listed)
+        self.addCleanup(opened.close)
+        self.assertRaises(Left, writer.lacking, [Shown(listed.path, self.papers, listed)])
+        self.assertRaises(Left, writer.copy, opened, listed.path)
+        self.assertNotIn("a", tree(self.top))
 
     async def test_a_name_that_it_cannot_hold_is_said_and_the_others_are_written(self) -> None:
         rename = os.mkdir

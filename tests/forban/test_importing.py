@@ -214,6 +214,22 @@ class Troubles(StickCase):
         self.assertEqual(status.problems[0], ("000", "Input/output error."))
         self.assertEqual(self.opened(), [])
 
+    async def test_some_files_that_cannot_be_read_or_taken_stop_nothing(self) -> None:
+        copy = Reader.copy
+
+        def sometimes(reader: Reader, file: Carried, folder: str) -> str:
+            if file.path.endswith(b"0"):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return copy(reader, file, folder)
+
+        for number in range(3 * FAILURES):
+            self.papers.known_as[Path(b"refused%d" % number)] = Known.REFUSED
+            for name in (f"a{number:03}-0", f"a{number:03}-1", f"refused{number}"):
+                self.put(name, b"x")
+        with patch.object(Reader, "copy", sometimes):
+            status = await self.visited(imports=True)
+        self.assertEqual((status.state, status.imported), ("done", 3 * FAILURES))
+
 
 class Reading(StickCase):
     def reader(self, left: bool = False) -> Reader:

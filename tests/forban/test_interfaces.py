@@ -79,6 +79,8 @@ class Targets(SynchronousTestCase):
             Interface("eth0", 2, ("192.0.2.255",), True),
             Interface("wlan0", 3, ("192.0.2.255", "198.51.100.15"), True),
             Interface("eth0:1", 0, ("203.0.113.255",)),
+            Interface("ppp0", 4, ("203.0.113.255",)),
+            Interface("gone", 0, (), True),
         ]
         self.assertEqual(
             targets(there),

@@ -21,7 +21,7 @@ from flocknode.forban.items import (
     is_listable,
     parse_line,
 )
-from tests.forban.strategies import items
+from tests.forban.strategies import items, unhurried
 
 
 class Written(SynchronousTestCase):
@@ -30,6 +30,7 @@ class Written(SynchronousTestCase):
         self.assertEqual(index, b"b/c, d,7\na,0\n")
         self.assertEqual(encode([]), b"")
 
+    @unhurried
     @given(st.lists(items))
     def test_an_index_that_is_written_is_read_as_it_was(self, all: list[Item]) -> None:
         *lines, last = encode(all).split(b"\n")
@@ -104,6 +105,7 @@ class Read(SynchronousTestCase):
     def test_a_line_that_is_too_long_is_refused_unread(self) -> None:
         self.assertRaises(ProtocolError, parse_line, b"\r" * (LONGEST_LINE + 1))
 
+    @unhurried
     @given(
         st.one_of(
             st.binary(),

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.errors import ProtocolError
 from flocknode.forban.names import decode, encode, encode_for_any
+from tests.forban.strategies import unhurried
 
 HARD = b"\xfb\xef\xff?/~~>"
 # Its Base64 has all that differs between the alphabets, and a digit to fill up.
@@ -38,6 +39,7 @@ class Written(SynchronousTestCase):
     def test_as_both_servers_read_it(self) -> None:
         self.assertEqual(encode_for_any(HARD), "%2B%2B//Py9%2Bfj4!")
 
+    @unhurried
     @given(st.binary())
     def test_it_can_stand_in_a_url(self, path: bytes) -> None:
         self.assertEqual(quote(encode(path), safe="!"), encode(path))
@@ -46,6 +48,7 @@ class Written(SynchronousTestCase):
 
 
 class Read(SynchronousTestCase):
+    @unhurried
     @given(st.binary(), st.sampled_from(sorted(DIALECTS)))
     def test_every_dialect_is_read(self, path: bytes, dialect: str) -> None:
         self.assertEqual(decode(DIALECTS[dialect](path)), path)
@@ -54,6 +57,7 @@ class Read(SynchronousTestCase):
         for name in (b"a", b"abcde", b"ab.d", b"../etc", b"\xff\xff\xff\xff", b"ab\ncd", b"%2Bab"):
             self.assertRaises(ProtocolError, decode, name)
 
+    @unhurried
     @given(st.one_of(st.binary(), st.text(st.sampled_from("aB9+/-_ !=")).map(str.encode)))
     def test_any_bytes_are_a_path_or_refused(self, name: bytes) -> None:
         try:

@@ -23,6 +23,7 @@ from flocknode.forban.neighbours import (
     Neighbour,
     Neighbours,
 )
+from tests.forban.strategies import unhurried
 
 OWN, ALICE, BOB = (str(UUID(int=number, version=4)) for number in range(3))
 HERE = Address("192.0.2.1", 12555)
@@ -170,6 +171,7 @@ class Floods(TableCase):
         self.assertEqual(len(self.uuids()), FROM_ONE_HOST + 1)
         self.assertEqual(self.uuids()[-1], ALICE)
 
+    @unhurried
     @given(
         st.lists(
             st.tuples(st.integers(0, 12), st.integers(0, 5), st.sampled_from([0.0, 1, 36, 301]))

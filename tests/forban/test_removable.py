@@ -7,6 +7,7 @@ they come and go.
 from __future__ import annotations
 
 import os
+import threading
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -145,7 +146,9 @@ class Going(StickCase):
         media = self.start(imports=True)
         self.plug(self.mount())
         await self.until(lambda: self.waiting)
+        (visit,) = media._visits.values()
         self.plug()
+        await self.until(visit._left.is_set)
         self.waiting[0].callback(None)
         await self.until(lambda: not media.statuses())
         self.assertEqual((len(self.waiting), self.opened(), tree(self.copies)), (1, [], {}))
@@ -173,6 +176,8 @@ class Going(StickCase):
         self.waiting[0].callback(None)
         await stopped
         self.assertEqual((len(self.waiting), self.opened()), (1, []))
+        names = [thread.name for thread in threading.enumerate()]
+        self.assertEqual([name for name in names if "medi" in name], [])
 
     async def test_stopping_at_any_time_leaves_nothing_behind(self) -> None:
         self.catalogue = lambda: None  # type: ignore[method-assign]
