@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 import attrs
@@ -32,6 +32,7 @@ from flocknode.exchange.offers import Offers
 from flocknode.exchange.peer import Peer
 from flocknode.exchange.sharing import Sharing
 from flocknode.exchange.status import ExchangeState
+from flocknode.exchange.turns import Turn
 
 _FORGIVE: Final = 60.0
 """Seconds after which, in a round without end, members are asked again for what
@@ -76,12 +77,12 @@ class Exchange:
         self._levels = Levels()
         self._boxes: dict[bytes, Sharing] = {}
         self._members = Members()
+        self._turns = Turn(self._decide)
         self._fetching = Fetching(self._boxes, self._members, now, self._turn)
         self._shown = Shown()
         self._given: Counter[Hash] = Counter()
         self._forgiven = 0.0
         self._ended = ExchangeState()
-        self._depth = 0
         self._stale = True
 
     # Boxes
@@ -263,27 +264,23 @@ class Exchange:
 
     # Inside
 
-    @contextmanager
-    def _turn(self, stale: bool = False) -> Iterator[None]:
+    def _turn(self, stale: bool = False) -> AbstractContextManager[None]:
         """
         Around all that may lead to asking, writing or offering.
 
         @param stale: what is offered may have changed.
         """
         self._stale = self._stale or stale
-        self._depth += 1
-        try:
-            yield
-            if self._depth == 1:
-                for sharing in self._boxes.values():
-                    sharing.arrivals.flush()
-                self._fetching.fill(self._members)
-                for peer in self._members:
-                    peer.flush()
-                if self._stale:
-                    self._refresh()
-        finally:
-            self._depth -= 1
+        return self._turns
+
+    def _decide(self) -> None:
+        for sharing in self._boxes.values():
+            sharing.arrivals.flush()
+        self._fetching.fill(self._members)
+        for peer in self._members:
+            peer.flush()
+        if self._stale:
+            self._refresh()
 
     def _identify(self, sharing: Sharing) -> None:
         """If the index has been opened or closed, or got another id: say so."""

@@ -100,6 +100,7 @@ class Swarm:
         self._asked: dict[Hash, _Block] = {}
         self._orphans: dict[Hash, _Block] = {}
         self._probes: dict[int, int] = {}
+        self._held = 0
         # Keys in a heap may be out of date.  Rarity mostly falls, so a key is
         # too small at worst: it is put right when it comes up.
         self._heaps: dict[int, _Heap] = {}
@@ -109,6 +110,11 @@ class Swarm:
 
     def __contains__(self, hash: Hash) -> bool:
         return hash in self._blocks
+
+    @property
+    def waiting(self) -> int:
+        """How many are neither asked of anybody nor here and being verified."""
+        return len(self._blocks) - len(self._asked) - self._held
 
     # Members
 
@@ -174,6 +180,7 @@ class Swarm:
             del self._asked[hash]
         self._orphans.pop(hash, None)
         block.asked = 0
+        self._held -= block.held
         block.held = True
         self.missing -= block.need.size
         block.content.blocks.discard(block)
@@ -194,6 +201,7 @@ class Swarm:
         if asked:
             del self._asked[hash]
         block.asked = 0
+        self._held += not block.held
         block.held = True
         return asked
 
@@ -201,6 +209,7 @@ class Swarm:
         """What L{arrived} could not be used."""
         block = self._blocks.get(hash)
         if block is not None and block.held:
+            self._held -= 1
             block.held = False
             self._put(block)
 

@@ -19,21 +19,19 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-import attrs
-
 from flocknode.errors import ProtocolError
 from flocknode.flock.interfaces import MemberId, Priority
 from flocknode.flock.messages import (
     FRAME_CODE,
     FRAME_HEADER,
-    FRAME_SIZES,
     NO_RECORD_START,
     Frame,
     frame_topic,
 )
 
 LENGTH: Final = struct.Struct(">I")
-_ZEROS: Final = memoryview(bytes(FRAME_SIZES[-1]))
+_HEADER_SIZE: Final = FRAME_HEADER.size
+_pack: Final = FRAME_HEADER.pack
 
 
 class Run(NamedTuple):
@@ -81,6 +79,17 @@ class Outgoing:
     @ivar generation: how often the queue was forgotten.
     """
 
+    __slots__ = (
+        "_epoch",
+        "_head",
+        "_queues",
+        "_sequence",
+        "_topic",
+        "_unsent",
+        "generation",
+        "member",
+    )
+
     def __init__(self, member: MemberId, epoch: int) -> None:
         """@param epoch: of all this process' links."""
         self.member = member
@@ -108,16 +117,16 @@ class Outgoing:
 
         @param size: of the whole message, topic included.
         """
-        runs, used, start = self._take(size - FRAME_HEADER.size)
+        runs, used, start = self._take(size - _HEADER_SIZE)
         sequence = self._sequence
         self._sequence = sequence + 1
-        header = FRAME_HEADER.pack(
-            self._topic, FRAME_CODE, self._epoch, sequence, slot, used, start
-        )
-        parts: list[bytes | memoryview] = [header]
-        parts += [run.view for run in runs]
-        parts.append(_ZEROS[: size - FRAME_HEADER.size - used])
-        return Built(b"".join(parts), self.generation, sequence, tuple(runs))
+        parts: list[bytes | memoryview] = [
+            _pack(self._topic, FRAME_CODE, self._epoch, sequence, slot, used, start)
+        ]
+        for run in runs:
+            parts.append(run.view)
+        message = b"".join(parts).ljust(size, b"\0")
+        return Built(message, self.generation, sequence, tuple(runs))
 
     def sent(self, built: Built) -> tuple[int, int]:
         """
@@ -126,11 +135,12 @@ class Outgoing:
         @return: bytes of each priority that are gone with it.
         """
         gone = [0, 0]
-        for run in built.runs:
-            gone[run.priority] += len(run.view)
-        self._unsent[0] -= gone[0]
-        self._unsent[1] -= gone[1]
-        return gone[0], gone[1]
+        for view, _, priority in built.runs:
+            gone[priority] += len(view)
+        control, bulk = gone
+        self._unsent[0] -= control
+        self._unsent[1] -= bulk
+        return control, bulk
 
     def put_back(self, frames: Sequence[Built]) -> None:
         """
@@ -167,13 +177,15 @@ class Outgoing:
             if not queue:
                 break
             run = queue.popleft()
-            if len(run.view) > room or (room < LENGTH.size and not run.skip):
+            view, skip, _ = run
+            size = len(view)
+            if size > room or (room < LENGTH.size and not skip):
                 run = self._cut(run, room, queue)
-                if not run.view:
+                size = len(run.view)
+                if not size:
                     break
-            size = len(run.view)
-            if start == NO_RECORD_START and run.skip < size:
-                start = used + run.skip
+            if start == NO_RECORD_START and skip < size:
+                start = used + skip
             runs.append(run)
             used += size
             room -= size
@@ -203,8 +215,7 @@ class Outgoing:
         return Run(view[:cut], run.skip, priority)
 
 
-@attrs.frozen
-class Arrival:
+class Arrival(NamedTuple):
     """
     What a frame was.
 
@@ -227,6 +238,8 @@ class Incoming:
 
     @ivar epoch: of its process; 0 until a frame was seen.
     """
+
+    __slots__ = ("_expected", "_seeking", "epoch")
 
     def __init__(self) -> None:
         self.epoch = 0
