@@ -85,6 +85,7 @@ class Outgoing:
         "_queues",
         "_sequence",
         "_topic",
+        "_unbuilt",
         "_unsent",
         "generation",
         "member",
@@ -101,8 +102,10 @@ class Outgoing:
         # What must leave before anything else: the rest of a record that has
         # begun, and payload that came back.
         self._head: deque[Run] = deque()
-        # Bytes put and neither sent nor forgotten yet, by priority.
+        # Bytes put and neither sent nor forgotten yet, by priority; and those of
+        # them that are in no frame that was built.
         self._unsent = [0, 0]
+        self._unbuilt = 0
 
     def put(self, priority: Priority, records: bytes) -> None:
         """@raise ProtocolError: see L{check_records}; nothing was queued."""
@@ -110,6 +113,7 @@ class Outgoing:
         if records:
             self._queues[priority].append(Run(memoryview(records), 0, priority))
             self._unsent[priority] += len(records)
+            self._unbuilt += len(records)
 
     def build(self, slot: int, size: int) -> Built:
         """
@@ -151,6 +155,7 @@ class Outgoing:
             self._sequence = frames[0].sequence
         for built in reversed(frames):
             self._head.extendleft(reversed(built.runs))
+            self._unbuilt += sum(len(run.view) for run in built.runs)
 
     def forget(self) -> tuple[int, int]:
         """
@@ -160,6 +165,7 @@ class Outgoing:
         """
         gone = self._unsent[0], self._unsent[1]
         self._unsent = [0, 0]
+        self._unbuilt = 0
         for queue in (*self._queues, self._head):
             queue.clear()
         self.generation += 1
@@ -171,11 +177,8 @@ class Outgoing:
         runs: list[Run] = []
         used = 0
         start = NO_RECORD_START
-        head, (control, bulk) = self._head, self._queues
-        while room:
-            queue = head or control or bulk
-            if not queue:
-                break
+        while room and used < self._unbuilt:
+            queue = self._head or self._queues[0] or self._queues[1]
             run = queue.popleft()
             view, skip, _ = run
             size = len(view)
@@ -189,6 +192,7 @@ class Outgoing:
             runs.append(run)
             used += size
             room -= size
+        self._unbuilt -= used
         return runs, used, start
 
     def _cut(self, run: Run, room: int, queue: deque[Run]) -> Run:
@@ -248,23 +252,25 @@ class Incoming:
 
     def feed(self, frame: Frame) -> Arrival | None:
         """@return: None if it is a repetition."""
-        fresh = frame.epoch != self.epoch or not self._expected
+        _, epoch, sequence, _, start, payload = frame
+        expected = self._expected
+        fresh = epoch != self.epoch or not expected
         if fresh:
-            self.epoch = frame.epoch
+            self.epoch = epoch
             self._seeking = True
             gap = False
-        elif frame.sequence < self._expected:
+        elif sequence < expected:
             return None
         else:
-            gap = frame.sequence > self._expected and not self._seeking
+            gap = sequence > expected and not self._seeking
             self._seeking = self._seeking or gap
-        self._expected = frame.sequence + 1
+        self._expected = sequence + 1
         if not self._seeking:
-            return Arrival(fresh, gap, frame.payload)
-        if frame.start is None:
+            return Arrival(fresh, gap, payload)
+        if start is None:
             return Arrival(fresh, gap, _NOTHING)
         self._seeking = False
-        return Arrival(fresh, gap, frame.payload[frame.start :])
+        return Arrival(fresh, gap, payload[start:])
 
     def skip(self) -> None:
         """What came last could not be kept: go on at the next record start."""

@@ -29,6 +29,7 @@ FRAME_SIZES: Final = (4117, 16405, 65557)
 """What a frame may measure in all; 4117 is Flock 1.0.0's file message."""
 NO_RECORD_START: Final = 0xFFFFFFFF
 _HEADER_SIZE: Final = FRAME_HEADER.size
+_NOTHING: Final = memoryview(b"")
 _unpack: Final = FRAME_HEADER.unpack_from
 
 FRAME_SUBSCRIPTION: Final = b"\0"
@@ -72,5 +73,5 @@ def parse_frame(message: bytes | memoryview) -> Frame:
         start = None
     elif start >= used:
         raise ProtocolError("a record cannot start behind the payload")
-    payload = memoryview(message)[_HEADER_SIZE : _HEADER_SIZE + used]
+    payload = memoryview(message)[_HEADER_SIZE : _HEADER_SIZE + used] if used else _NOTHING
     return Frame(topic[1:], epoch, sequence, slot, start, payload)

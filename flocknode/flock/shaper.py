@@ -258,7 +258,8 @@ class Shaper:
         plan = self._plan
         assert plan is not None
         blocked: dict[_Quota, list[Built]] = {}
-        gone, send, tally = self._gone, self._send, self.tally
+        gone, send = self._gone, self._send
+        sent = filled = 0
         for quota, frame in built:
             link = quota.link
             if blocked and quota in blocked:
@@ -273,13 +274,15 @@ class Shaper:
                 blocked[quota] = [leaving]
                 continue
             quota.left -= 1
-            tally.sent += 1
+            sent += 1
             if leaving.runs:
-                tally.filled += 1
+                filled += 1
                 for priority, size in zip(_PRIORITIES, link.sent(leaving), strict=True):
                     if size:
                         key = member, priority
                         gone[key] = gone.get(key, 0) + size
+        self.tally.sent += sent
+        self.tally.filled += filled
         for quota, frames in blocked.items():
             self.tally.refused += len(frames)
             self._return(quota.link, frames)

@@ -144,7 +144,7 @@ class Machine(Host):
         """See L{flocknode.flock.interfaces.Transport}."""
         network, line = self._net, self.lines[to]
         now, queue = network.time, self._queue
-        slot = message[_SLOT]
+        slot, size = message[_SLOT], len(message)
         while queue and queue[0][0] <= now:
             queue.popleft()[1].waiting -= 1
         if line.waiting >= self.frame_limit:
@@ -154,16 +154,17 @@ class Machine(Host):
             network.watcher.slot(self, line)
             line.slot = slot
             line.frames = line.filled = 0
-            line.size = len(message)
+            line.size = size
         line.frames += 1
         if message[_USED] != _NOTHING:
             line.filled += 1
         if network.watched or not self.in_round:
             network.watcher.frame(now, self, line)
-        arrival = self._carry(line, len(message), now)
-        if self._free_at > now:
+        arrival = self._carry(line, size, now)
+        left = self._free_at
+        if left > now:
             line.waiting += 1
-            queue.append((self._free_at, line))
+            queue.append((left, line))
         if arrival:
             line.receiver.expect(arrival, self.me, message)
         return True
