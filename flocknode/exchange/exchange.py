@@ -144,7 +144,7 @@ class Exchange:
         """The next bytes of a member's stream of records."""
         peer = self._members.get(member)
         if peer is not None:
-            with self._turn():
+            with self._turns:
                 peer.received(data)
 
     def digest(self, member: bytes, digest: bytes) -> None:
@@ -158,14 +158,14 @@ class Exchange:
         """Bytes are missing in it; what follows begins a record."""
         peer = self._members.get(member)
         if peer is not None:
-            with self._turn():
+            with self._turns:
                 peer.reset()
 
     def consumed(self, member: bytes, priority: int, size: int) -> None:
         """So many bytes have left."""
         peer = self._members.get(member)
         if peer is not None:
-            with self._turn():
+            with self._turns:
                 peer.consumed(priority, size)
 
     def round_started(self, round_id: int, counted: int, budget: int) -> None:
@@ -192,7 +192,7 @@ class Exchange:
 
     def advanced(self, box: object) -> None:
         """There is more to announce, perhaps under another index id."""
-        with self._turn():
+        with self._turns:
             sharing = self._sharing(box)
             if sharing is not None:
                 self._identify(sharing)
@@ -219,7 +219,7 @@ class Exchange:
         sharing = self._sharing(box)
         # Most of these are about contents of which nothing is missing yet.
         if sharing is not None and sharing.swarm.sources(content, self._members.bits(holders)):
-            with self._turn():
+            with self._turns:
                 pass
 
     def measured(self, box: object) -> None:
@@ -234,7 +234,7 @@ class Exchange:
     def together(self) -> AbstractContextManager[None]:
         """Around several calls that are made at the same moment: it is decided
         once what to do about all of them."""
-        return self._turn()
+        return self._turns
 
     def tick(self) -> None:
         """To be called four times a second."""
@@ -266,7 +266,8 @@ class Exchange:
 
     def _turn(self, stale: bool = False) -> AbstractContextManager[None]:
         """
-        Around all that may lead to asking, writing or offering.
+        Around all that may lead to asking, writing or offering; where nothing is
+        stale, and much happens, the same as L{_turns}.
 
         @param stale: what is offered may have changed.
         """
