@@ -217,12 +217,13 @@ class Machine(Host):
                     receive(sender, message, now)
 
     def _look(self, life: int) -> None:
-        self._looking = False
         engine = self.engine
-        if engine is not None and life == self._life:
+        # It may have been asked since, because something else was due.
+        if self._looking and engine is not None and life == self._life:
             self._advance(engine)
 
     def _advance(self, engine: object) -> None:
+        self._looking = False
         if self._net.time < self._still_until or self.engine is None:
             return
         due = (self.engine.advance(self.now) - self._monotonic) / self.speed
