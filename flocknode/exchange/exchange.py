@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 import attrs
@@ -32,6 +32,7 @@ from flocknode.exchange.offers import Offers
 from flocknode.exchange.peer import Peer
 from flocknode.exchange.sharing import Sharing
 from flocknode.exchange.status import ExchangeState
+from flocknode.exchange.turns import Turn
 
 _FORGIVE: Final = 60.0
 """Seconds after which, in a round without end, members are asked again for what
@@ -76,12 +77,12 @@ class Exchange:
         self._levels = Levels()
         self._boxes: dict[bytes, Sharing] = {}
         self._members = Members()
+        self._turns = Turn(self._decide)
         self._fetching = Fetching(self._boxes, self._members, now, self._turn)
         self._shown = Shown()
         self._given: Counter[Hash] = Counter()
         self._forgiven = 0.0
         self._ended = ExchangeState()
-        self._depth = 0
         self._stale = True
 
     # Boxes
@@ -143,7 +144,7 @@ class Exchange:
         """The next bytes of a member's stream of records."""
         peer = self._members.get(member)
         if peer is not None:
-            with self._turn():
+            with self._turns:
                 peer.received(data)
 
     def digest(self, member: bytes, digest: bytes) -> None:
@@ -157,14 +158,14 @@ class Exchange:
         """Bytes are missing in it; what follows begins a record."""
         peer = self._members.get(member)
         if peer is not None:
-            with self._turn():
+            with self._turns:
                 peer.reset()
 
     def consumed(self, member: bytes, priority: int, size: int) -> None:
         """So many bytes have left."""
         peer = self._members.get(member)
         if peer is not None:
-            with self._turn():
+            with self._turns:
                 peer.consumed(priority, size)
 
     def round_started(self, round_id: int, counted: int, budget: int) -> None:
@@ -198,7 +199,7 @@ class Exchange:
 
     def advanced(self, box: object) -> None:
         """There is more to announce, perhaps under another index id."""
-        with self._turn():
+        with self._turns:
             sharing = self._sharing(box)
             if sharing is not None:
                 self._identify(sharing)
@@ -225,7 +226,7 @@ class Exchange:
         sharing = self._sharing(box)
         # Most of these are about contents of which nothing is missing yet.
         if sharing is not None and sharing.swarm.sources(content, self._members.bits(holders)):
-            with self._turn():
+            with self._turns:
                 pass
 
     def measured(self, box: object) -> None:
@@ -240,7 +241,7 @@ class Exchange:
     def together(self) -> AbstractContextManager[None]:
         """Around several calls that are made at the same moment: it is decided
         once what to do about all of them."""
-        return self._turn()
+        return self._turns
 
     def tick(self) -> None:
         """To be called four times a second."""
@@ -274,27 +275,24 @@ class Exchange:
 
     # Inside
 
-    @contextmanager
-    def _turn(self, stale: bool = False) -> Iterator[None]:
+    def _turn(self, stale: bool = False) -> AbstractContextManager[None]:
         """
-        Around all that may lead to asking, writing or offering.
+        Around all that may lead to asking, writing or offering; where nothing is
+        stale, and much happens, the same as L{_turns}.
 
         @param stale: what is offered may have changed.
         """
         self._stale = self._stale or stale
-        self._depth += 1
-        try:
-            yield
-            if self._depth == 1:
-                for sharing in self._boxes.values():
-                    sharing.arrivals.flush()
-                self._fetching.fill(self._members)
-                for peer in self._members:
-                    peer.flush()
-                if self._stale:
-                    self._refresh()
-        finally:
-            self._depth -= 1
+        return self._turns
+
+    def _decide(self) -> None:
+        for sharing in self._boxes.values():
+            sharing.arrivals.flush()
+        self._fetching.fill(self._members)
+        for peer in self._members:
+            peer.flush()
+        if self._stale:
+            self._refresh()
 
     def _identify(self, sharing: Sharing) -> None:
         """If the index has been opened or closed, or got another id: say so."""

@@ -62,14 +62,17 @@ class Fetching:
 
     def fill(self, peers: Iterable[Peer]) -> None:
         """Ask these members for as much as they should be asked for."""
-        boxes = self._in_need()
-        if not boxes:
+        boxes = [sharing for sharing in self._in_need() if sharing.swarm.waiting]
+        if not boxes or not len(self._members):
             return
         free = self._free()
+        share = self._share()
         for peer in peers:
-            room = self._room(peer, free)
-            if room > 0:
-                free -= self._ask(peer, room, self._choices(peer, boxes))
+            # Most are asked for as much as they may be: see that quickly.
+            if peer.requests.outstanding < share:
+                room = self._room(peer, free)
+                if room > 0:
+                    free -= self._ask(peer, room, self._choices(peer, boxes))
 
     def fill_up(self) -> None:
         """Ask for what is outstanding elsewhere, and for what nobody showed."""
@@ -130,9 +133,13 @@ class Fetching:
         held = sum(sharing.arrivals.size for sharing in self._boxes.values())
         return SPACE - held - sum(peer.requests.outstanding for peer in self._members)
 
+    def _share(self) -> int:
+        """Bytes that may be on their way from each member."""
+        return SPACE // len(self._members)
+
     def _room(self, peer: Peer, free: int) -> int:
         """Bytes that one member may be asked for now; one block may always be."""
-        most = min(free + peer.requests.outstanding, SPACE // len(self._members))
+        most = min(free + peer.requests.outstanding, self._share())
         return peer.requests.room(most)
 
     def unwant(self, sharing: Sharing, hash: Hash, asked: int) -> None:

@@ -55,4 +55,5 @@ class Outbox:
         So many bytes have left.  It may be told of bytes of an earlier epoch:
         never more have left than were sent.
         """
-        self._left[priority] = min(self._left[priority] + size, self._sent[priority])
+        left, sent = self._left[priority] + size, self._sent[priority]
+        self._left[priority] = left if left < sent else sent

@@ -147,7 +147,7 @@ class Serving:
 
     def pump(self) -> None:
         """Read and send as much as there is room for."""
-        if self._pumping:
+        if self._pumping or not (self._runs or self._turns):
             return
         self._pumping = True
         try:

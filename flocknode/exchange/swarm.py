@@ -13,17 +13,12 @@ Pure: no I/O, no clock.  Members are bits: sets of them are ints.
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from flocknode.box.values import Hash, Need
-
-_OCTAVE: Final = 17
-"""Files up to 2**17 bytes (a block) are all equally small."""
-
-_ORDER_BITS: Final = 40
+from flocknode.exchange.missing import ORDER_BITS, Block, Content, Queues
 
 EARLY: Final = 65_536
 """Blocks of which it is remembered who has them though they are not missing
@@ -34,49 +29,6 @@ PROBES: Final = 1_024
 
 _AT_ONCE: Final = 2
 """Members that an outstanding block is asked of when nothing else is left."""
-
-
-class _Content:
-    """
-    @ivar sources: who holds all of it.
-    @ivar blocks: the missing ones.
-    """
-
-    __slots__ = ("blocks", "sources")
-
-    def __init__(self, sources: int) -> None:
-        self.sources = sources
-        self.blocks: set[_Block] = set()
-
-
-class _Block:
-    """
-    @ivar have: members that said they have it; C{refused}: that turned out
-        not to, or gave something else.
-    @ivar asked: members that are to send it.
-    @ivar held: all its bytes are here and being verified, or it is not missing
-        any more.
-    """
-
-    __slots__ = ("asked", "content", "have", "held", "need", "order", "refused")
-
-    def __init__(self, need: Need, content: _Content, have: int, order: int) -> None:
-        self.need = need
-        self.content = content
-        self.have = have
-        self.order = order
-        self.refused = 0
-        self.asked = 0
-        self.held = False
-
-    def holders(self) -> int:
-        return (self.content.sources | self.have) & ~self.refused
-
-    def __lt__(self, other: _Block) -> bool:
-        return False  # Equal keys, once in 2**40: either may go first.
-
-
-_Heap = list[tuple[int, _Block]]
 
 
 class Swarm:
@@ -94,15 +46,14 @@ class Swarm:
         self.missing = 0
         self._random = random
         self._sources = sources
-        self._blocks: dict[Hash, _Block] = {}
-        self._contents: dict[Hash, _Content] = {}
+        self._blocks: dict[Hash, Block] = {}
+        self._contents: dict[Hash, Content] = {}
         self._early: dict[Hash, int] = {}
-        self._asked: dict[Hash, _Block] = {}
-        self._orphans: dict[Hash, _Block] = {}
+        self._asked: dict[Hash, Block] = {}
+        self._orphans: dict[Hash, Block] = {}
         self._probes: dict[int, int] = {}
-        # Keys in a heap may be out of date.  Rarity mostly falls, so a key is
-        # too small at worst: it is put right when it comes up.
-        self._heaps: dict[int, _Heap] = {}
+        self._held = 0
+        self._queues = Queues()
 
     def __len__(self) -> int:
         return len(self._blocks)
@@ -110,18 +61,23 @@ class Swarm:
     def __contains__(self, hash: Hash) -> bool:
         return hash in self._blocks
 
+    @property
+    def waiting(self) -> int:
+        """How many are neither asked of anybody nor here and being verified."""
+        return len(self._blocks) - len(self._asked) - self._held
+
     # Members
 
     def enter(self, member: int) -> None:
         """A member can be asked from now on."""
-        self._heaps[member] = []
+        self._queues.enter(member)
         for hash, content in self._contents.items():
             content.sources = self._sources(hash)
         self._rebuild()
 
     def leave(self, member: int) -> None:
         """A member cannot be asked any more; what was asked of it is waiting."""
-        if self._heaps.pop(member, None) is None:
+        if not self._queues.leave(member):
             return
         for block in self._blocks.values():
             block.have &= ~member
@@ -152,10 +108,10 @@ class Swarm:
                 continue
             content = self._contents.get(need.content)
             if content is None:
-                content = self._contents[need.content] = _Content(self._sources(need.content))
+                content = self._contents[need.content] = Content(self._sources(need.content))
             have = self._early.pop(need.hash, 0)
-            order = self._random.getrandbits(_ORDER_BITS)
-            block = self._blocks[need.hash] = _Block(need, content, have, order)
+            order = self._random.getrandbits(ORDER_BITS)
+            block = self._blocks[need.hash] = Block(need, content, have, order)
             content.blocks.add(block)
             self.missing += need.size
             self._put(block)
@@ -174,6 +130,7 @@ class Swarm:
             del self._asked[hash]
         self._orphans.pop(hash, None)
         block.asked = 0
+        self._held -= block.held
         block.held = True
         self.missing -= block.need.size
         block.content.blocks.discard(block)
@@ -194,6 +151,7 @@ class Swarm:
         if asked:
             del self._asked[hash]
         block.asked = 0
+        self._held += not block.held
         block.held = True
         return asked
 
@@ -201,6 +159,7 @@ class Swarm:
         """What L{arrived} could not be used."""
         block = self._blocks.get(hash)
         if block is not None and block.held:
+            self._held -= 1
             block.held = False
             self._put(block)
 
@@ -270,11 +229,8 @@ class Swarm:
 
     def next(self, member: int) -> Need | None:
         """The block to ask this member for; counts as asked from now on."""
-        heap = self._heaps[member]
-        if not self._clean(heap, member):
-            return None
-        _key, block = heapq.heappop(heap)
-        return self._ask(block, member)
+        block = self._queues.take(member)
+        return None if block is None else self._ask(block, member)
 
     def swap(self, member: int, hash: Hash) -> bool:
         """
@@ -283,13 +239,10 @@ class Swarm:
         the block counts as waiting again.
         """
         block = self._blocks.get(hash)
-        heap = self._heaps[member]
-        if (
-            block is None
-            or block.asked != member
-            or not self._clean(heap, member)
-            or heap[0][0] >> _ORDER_BITS >= _key(block) >> _ORDER_BITS
-        ):
+        if block is None or block.asked != member:
+            return False
+        first = self._queues.first(member)
+        if first is None or first.urgency() >= block.urgency():
             return False
         self.release(member, hash)
         return True
@@ -299,7 +252,7 @@ class Swarm:
         If all that any member has is outstanding: what this one could send as
         well, the longest outstanding first.  Each counts as asked when given.
         """
-        if any(self._clean(heap, other) for other, heap in self._heaps.items()):
+        if self._queues.any():
             return
         for block in self._asked.values():
             if (
@@ -329,39 +282,24 @@ class Swarm:
 
     def obtainable(self) -> bool:
         """Is anything missing that a member could send?"""
-        return bool(self._asked) or any(
-            self._clean(heap, member) for member, heap in self._heaps.items()
-        )
+        return bool(self._asked) or self._queues.any()
 
     def outstanding(self) -> list[tuple[Hash, int]]:
         """Blocks that were asked for, and the members that are to send them."""
         return [(hash, block.asked) for hash, block in self._asked.items()]
 
-    def _ask(self, block: _Block, member: int) -> Need:
+    def _ask(self, block: Block, member: int) -> Need:
         block.asked |= member
         self._asked[block.need.hash] = block
         return block.need
 
-    def _unask(self, block: _Block, member: int) -> None:
+    def _unask(self, block: Block, member: int) -> None:
         block.asked &= ~member
         if not block.asked:
             del self._asked[block.need.hash]
 
-    def _clean(self, heap: _Heap, member: int) -> bool:
-        """Make the heap's first block one to ask for; false if there is none."""
-        while heap:
-            key, block = heap[0]
-            if block.asked or block.held or not block.holders() & member:
-                heapq.heappop(heap)
-                continue
-            now = _key(block)
-            if now == key:
-                return True
-            heapq.heapreplace(heap, (now, block))
-        return False
-
-    def _put(self, block: _Block, members: int = ~0) -> None:
-        """Put a waiting block into the heaps of its holders among C{members}."""
+    def _put(self, block: Block, members: int = ~0) -> None:
+        """Put a waiting block into the queues of its holders among C{members}."""
         if block.asked or block.held:
             return
         holders = block.holders()
@@ -369,35 +307,10 @@ class Swarm:
             # Behind those that were not tried since.
             self._orphans.pop(block.need.hash, None)
             self._orphans[block.need.hash] = block
-        members &= holders
-        if not members:
-            return
-        entry = (_key(block), block)
-        for member, heap in self._heaps.items():
-            if member & members:
-                heapq.heappush(heap, entry)
+        if members & holders:
+            self._queues.put(block, members & holders)
 
     def _rebuild(self) -> None:
-        self._orphans.clear()
-        for heap in self._heaps.values():
-            heap.clear()
-        for block in self._blocks.values():
-            members = block.holders()
-            if block.asked or block.held:
-                continue
-            if not members:
-                self._orphans[block.need.hash] = block
-            else:
-                entry = (_key(block), block)
-                for member, heap in self._heaps.items():
-                    if member & members:
-                        heap.append(entry)
-        for heap in self._heaps.values():
-            heapq.heapify(heap)
-
-
-def _key(block: _Block) -> int:
-    """What is asked for first has the least."""
-    need = block.need
-    octave = 0 if need.listing else 1 + ((need.file_size - 1) >> _OCTAVE).bit_length()
-    return ((octave << 8) | block.holders().bit_count()) << _ORDER_BITS | block.order
+        waiting = [block for block in self._blocks.values() if not block.asked and not block.held]
+        self._orphans = {block.need.hash: block for block in waiting if not block.holders()}
+        self._queues.fill(waiting)

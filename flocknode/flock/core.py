@@ -40,13 +40,14 @@ from flocknode.flock.interfaces import (
 )
 from flocknode.flock.leading import Leading
 from flocknode.flock.link import Outgoing
-from flocknode.flock.members import SILENCE, Member, Membership
+from flocknode.flock.members import Member, Membership
 from flocknode.flock.messages import parse_frame
 from flocknode.flock.pulse import Pulse
 from flocknode.flock.rate import UNMEASURED, Steps, queue_limit, uplink_step
 from flocknode.flock.reporting import Digests, Reporter, milliseconds
 from flocknode.flock.rounds import JOIN_SLOTS, Sending
 from flocknode.flock.shaper import Shaper
+from flocknode.flock.silence import Silence
 from flocknode.flock.streams import RandomStreams
 
 STALL: Final = 2.0
@@ -98,6 +99,7 @@ class Flock:
         epoch = random.identity.randrange(1, 1 << 32)
         self._members = {peer: Member(peer, Outgoing(peer, epoch)) for peer in settings.peers}
         self._membership = Membership(self._me, tuple(self._members.values()))
+        self._silence = Silence(self._members.values())
         self._time = FlockTime(now, wall_ms)
         self._slot = self._time.slot(now)
         self._steps = Steps(uplink_step(settings.uplink, len(settings.peers)))
@@ -270,9 +272,8 @@ class Flock:
         if now - self._last > STALL:
             self._wake_up(now)
         self._last = now
-        for member in self._members.values():
-            if member.alive and now - member.heard > SILENCE:
-                self._lose(member)
+        for member in self._silence.look(now):
+            self._lose(member)
         if now >= self._time.boundary(self._slot + 1):
             self._boundary(now)
         self._conductor.advance(now)

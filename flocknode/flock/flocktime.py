@@ -74,8 +74,14 @@ class Estimate:
                 self._samples.clear()
         else:
             self._above = 0
-        self._samples.append(sample)
-        self._least = min(self._samples)
+        samples = self._samples
+        goes = samples[0] if len(samples) == WINDOW else math.inf
+        samples.append(sample)
+        if sample <= self._least:
+            self._least = sample
+        elif goes <= self._least or len(samples) == 1:
+            # The least is gone, so look for another.
+            self._least = min(samples)
 
     def clear(self) -> None:
         """The other's clock, or the way to it, is not what it was."""

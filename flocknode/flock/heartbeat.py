@@ -35,6 +35,7 @@ IDS_SHOWN: Final = 12
 
 HEAD: Final = struct.Struct(">3scQB")
 IDS: Final = struct.Struct(f">{IDS_SHOWN * ID_SIZE}s")
+_IDS_APART: Final = struct.Struct(f"{ID_SIZE}s" * IDS_SHOWN)
 TRAILER: Final = struct.Struct(
     ">2s"  # magic
     "B"  # version
@@ -162,15 +163,10 @@ def parse_heartbeat(message: bytes) -> Heartbeat:
     code, space, timestamp, count = HEAD.unpack_from(message)
     if space != b" " or not code.isdigit() or int(code) not in HEARTBEAT_CODES:
         raise ProtocolError("a heartbeat starts with a status code and a space")
-    magic, version, *fields = TRAILER.unpack_from(message, TRAILER_OFFSET)
+    magic, version, flags, slot, high, low, *rest = TRAILER.unpack_from(message, TRAILER_OFFSET)
     if magic != MAGIC or version != VERSION:
         return Heartbeat(int(code), timestamp)
-    flags, slot, high, low, *rest = fields
-    shown = min(count, IDS_SHOWN)
-    ids = tuple(
-        MemberId(message[at : at + ID_SIZE])
-        for at in range(HEAD.size, HEAD.size + shown * ID_SIZE, ID_SIZE)
-    )
+    ids = _IDS_APART.unpack_from(message, HEAD.size)[:count]
     trailer = Trailer(flags, slot, high << 32 | low, *rest)
     return Heartbeat(int(code), timestamp, count, ids, trailer)
 

@@ -19,21 +19,19 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-import attrs
-
 from flocknode.errors import ProtocolError
 from flocknode.flock.interfaces import MemberId, Priority
 from flocknode.flock.messages import (
     FRAME_CODE,
     FRAME_HEADER,
-    FRAME_SIZES,
     NO_RECORD_START,
     Frame,
     frame_topic,
 )
 
 LENGTH: Final = struct.Struct(">I")
-_ZEROS: Final = memoryview(bytes(FRAME_SIZES[-1]))
+_HEADER_SIZE: Final = FRAME_HEADER.size
+_pack: Final = FRAME_HEADER.pack
 
 
 class Run(NamedTuple):
@@ -81,6 +79,18 @@ class Outgoing:
     @ivar generation: how often the queue was forgotten.
     """
 
+    __slots__ = (
+        "_epoch",
+        "_head",
+        "_queues",
+        "_sequence",
+        "_topic",
+        "_unbuilt",
+        "_unsent",
+        "generation",
+        "member",
+    )
+
     def __init__(self, member: MemberId, epoch: int) -> None:
         """@param epoch: of all this process' links."""
         self.member = member
@@ -92,8 +102,10 @@ class Outgoing:
         # What must leave before anything else: the rest of a record that has
         # begun, and payload that came back.
         self._head: deque[Run] = deque()
-        # Bytes put and neither sent nor forgotten yet, by priority.
+        # Bytes put and neither sent nor forgotten yet, by priority; and those of
+        # them that are in no frame that was built.
         self._unsent = [0, 0]
+        self._unbuilt = 0
 
     def put(self, priority: Priority, records: bytes) -> None:
         """@raise ProtocolError: see L{check_records}; nothing was queued."""
@@ -101,6 +113,7 @@ class Outgoing:
         if records:
             self._queues[priority].append(Run(memoryview(records), 0, priority))
             self._unsent[priority] += len(records)
+            self._unbuilt += len(records)
 
     def build(self, slot: int, size: int) -> Built:
         """
@@ -108,16 +121,16 @@ class Outgoing:
 
         @param size: of the whole message, topic included.
         """
-        runs, used, start = self._take(size - FRAME_HEADER.size)
+        runs, used, start = self._take(size - _HEADER_SIZE)
         sequence = self._sequence
         self._sequence = sequence + 1
-        header = FRAME_HEADER.pack(
-            self._topic, FRAME_CODE, self._epoch, sequence, slot, used, start
-        )
-        parts: list[bytes | memoryview] = [header]
-        parts += [run.view for run in runs]
-        parts.append(_ZEROS[: size - FRAME_HEADER.size - used])
-        return Built(b"".join(parts), self.generation, sequence, tuple(runs))
+        parts: list[bytes | memoryview] = [
+            _pack(self._topic, FRAME_CODE, self._epoch, sequence, slot, used, start)
+        ]
+        for run in runs:
+            parts.append(run.view)
+        message = b"".join(parts).ljust(size, b"\0")
+        return Built(message, self.generation, sequence, tuple(runs))
 
     def sent(self, built: Built) -> tuple[int, int]:
         """
@@ -126,11 +139,12 @@ class Outgoing:
         @return: bytes of each priority that are gone with it.
         """
         gone = [0, 0]
-        for run in built.runs:
-            gone[run.priority] += len(run.view)
-        self._unsent[0] -= gone[0]
-        self._unsent[1] -= gone[1]
-        return gone[0], gone[1]
+        for view, _, priority in built.runs:
+            gone[priority] += len(view)
+        control, bulk = gone
+        self._unsent[0] -= control
+        self._unsent[1] -= bulk
+        return control, bulk
 
     def put_back(self, frames: Sequence[Built]) -> None:
         """
@@ -141,6 +155,7 @@ class Outgoing:
             self._sequence = frames[0].sequence
         for built in reversed(frames):
             self._head.extendleft(reversed(built.runs))
+            self._unbuilt += sum(len(run.view) for run in built.runs)
 
     def forget(self) -> tuple[int, int]:
         """
@@ -150,6 +165,7 @@ class Outgoing:
         """
         gone = self._unsent[0], self._unsent[1]
         self._unsent = [0, 0]
+        self._unbuilt = 0
         for queue in (*self._queues, self._head):
             queue.clear()
         self.generation += 1
@@ -161,22 +177,22 @@ class Outgoing:
         runs: list[Run] = []
         used = 0
         start = NO_RECORD_START
-        head, (control, bulk) = self._head, self._queues
-        while room:
-            queue = head or control or bulk
-            if not queue:
-                break
+        while room and used < self._unbuilt:
+            queue = self._head or self._queues[0] or self._queues[1]
             run = queue.popleft()
-            if len(run.view) > room or (room < LENGTH.size and not run.skip):
+            view, skip, _ = run
+            size = len(view)
+            if size > room or (room < LENGTH.size and not skip):
                 run = self._cut(run, room, queue)
-                if not run.view:
+                size = len(run.view)
+                if not size:
                     break
-            size = len(run.view)
-            if start == NO_RECORD_START and run.skip < size:
-                start = used + run.skip
+            if start == NO_RECORD_START and skip < size:
+                start = used + skip
             runs.append(run)
             used += size
             room -= size
+        self._unbuilt -= used
         return runs, used, start
 
     def _cut(self, run: Run, room: int, queue: deque[Run]) -> Run:
@@ -203,8 +219,7 @@ class Outgoing:
         return Run(view[:cut], run.skip, priority)
 
 
-@attrs.frozen
-class Arrival:
+class Arrival(NamedTuple):
     """
     What a frame was.
 
@@ -228,6 +243,8 @@ class Incoming:
     @ivar epoch: of its process; 0 until a frame was seen.
     """
 
+    __slots__ = ("_expected", "_seeking", "epoch")
+
     def __init__(self) -> None:
         self.epoch = 0
         self._expected = 0
@@ -235,23 +252,25 @@ class Incoming:
 
     def feed(self, frame: Frame) -> Arrival | None:
         """@return: None if it is a repetition."""
-        fresh = frame.epoch != self.epoch or not self._expected
+        _, epoch, sequence, _, start, payload = frame
+        expected = self._expected
+        fresh = epoch != self.epoch or not expected
         if fresh:
-            self.epoch = frame.epoch
+            self.epoch = epoch
             self._seeking = True
             gap = False
-        elif frame.sequence < self._expected:
+        elif sequence < expected:
             return None
         else:
-            gap = frame.sequence > self._expected and not self._seeking
+            gap = sequence > expected and not self._seeking
             self._seeking = self._seeking or gap
-        self._expected = frame.sequence + 1
+        self._expected = sequence + 1
         if not self._seeking:
-            return Arrival(fresh, gap, frame.payload)
-        if frame.start is None:
+            return Arrival(fresh, gap, payload)
+        if start is None:
             return Arrival(fresh, gap, _NOTHING)
         self._seeking = False
-        return Arrival(fresh, gap, frame.payload[frame.start :])
+        return Arrival(fresh, gap, payload[start:])
 
     def skip(self) -> None:
         """What came last could not be kept: go on at the next record start."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Final, TypeVar
 
 import attrs
@@ -87,18 +88,19 @@ class Member:
         self.trailer = trailer
         self.count = heartbeat.count
         self._heartbeats += 1
-        for listed in heartbeat.ids:
-            self._listed.pop(listed, None)
-            self._listed[listed] = self._heartbeats
-        while len(self._listed) > MOST_LISTED:
-            del self._listed[next(iter(self._listed))]
+        self._listed.update(dict.fromkeys(heartbeat.ids, self._heartbeats))
+        if len(self._listed) > MOST_LISTED:
+            # Keep what it showed last; never more than a heartbeat counts.
+            newest = sorted(self._listed.items(), key=itemgetter(1))[-MOST_LISTED // 2 :]
+            self._listed = dict(newest)
         if self.shown and trailer.slot < max(self.shown):
             # It stepped back to another flock time: slots have other numbers.
             self.shown.clear()
             self.estimate.clear()
         if trailer.slot not in self.shown:
             self.shown[trailer.slot] = Shown(trailer, now)
-            self.shown = _latest(self.shown)
+            if len(self.shown) > REMEMBERED:
+                self.shown = _latest(self.shown)
         if trailer.round_id != self.in_round:
             self.in_round = trailer.round_id
             self.since = trailer.slot

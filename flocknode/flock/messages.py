@@ -18,9 +18,7 @@ One message part, big-endian::
 from __future__ import annotations
 
 import struct
-from typing import Final
-
-import attrs
+from typing import Final, NamedTuple
 
 from flocknode.errors import ProtocolError
 from flocknode.flock.interfaces import MemberId
@@ -30,6 +28,9 @@ FRAME_CODE: Final = b"200 "
 FRAME_SIZES: Final = (4117, 16405, 65557)
 """What a frame may measure in all; 4117 is Flock 1.0.0's file message."""
 NO_RECORD_START: Final = 0xFFFFFFFF
+_HEADER_SIZE: Final = FRAME_HEADER.size
+_NOTHING: Final = memoryview(b"")
+_unpack: Final = FRAME_HEADER.unpack_from
 
 FRAME_SUBSCRIPTION: Final = b"\0"
 HEARTBEAT_SUBSCRIPTIONS: Final = (b"1", b"4")
@@ -42,8 +43,7 @@ def frame_topic(receiver: MemberId) -> bytes:
     return FRAME_SUBSCRIPTION + receiver
 
 
-@attrs.frozen
-class Frame:
+class Frame(NamedTuple):
     """
     A frame as it came in.
 
@@ -61,18 +61,17 @@ class Frame:
 
 def parse_frame(message: bytes | memoryview) -> Frame:
     """@raise ProtocolError: these bytes are no frame."""
-    if len(message) not in FRAME_SIZES:
-        raise ProtocolError(f"a frame does not measure {len(message)} bytes")
-    topic, code, epoch, sequence, slot, used, start = FRAME_HEADER.unpack_from(message)
+    size = len(message)
+    if size not in FRAME_SIZES:
+        raise ProtocolError(f"a frame does not measure {size} bytes")
+    topic, code, epoch, sequence, slot, used, start = _unpack(message)
     if topic[0] != 0 or code != FRAME_CODE:
         raise ProtocolError("a frame does not start like this")
-    if used > len(message) - FRAME_HEADER.size:
+    if used > size - _HEADER_SIZE:
         raise ProtocolError("a frame cannot use more than it has")
     if start == NO_RECORD_START:
-        first = None
-    elif start < used:
-        first = start
-    else:
+        start = None
+    elif start >= used:
         raise ProtocolError("a record cannot start behind the payload")
-    payload = memoryview(message)[FRAME_HEADER.size : FRAME_HEADER.size + used]
-    return Frame(MemberId(topic[1:]), epoch, sequence, slot, first, payload)
+    payload = memoryview(message)[_HEADER_SIZE : _HEADER_SIZE + used] if used else _NOTHING
+    return Frame(topic[1:], epoch, sequence, slot, start, payload)

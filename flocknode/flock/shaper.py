@@ -27,6 +27,8 @@ from flocknode.flock.lateness import Lateness
 from flocknode.flock.link import Built, Outgoing
 from flocknode.flock.rate import frame_size, frames_per_slot
 
+_PRIORITIES: Final = tuple(Priority)
+"""To go through the class itself takes as long as to send a frame."""
 TICKS: Final = 50
 """Ticks of a slot; 10 ms each unless a slot is cut to end at a private time."""
 
@@ -81,10 +83,16 @@ class _Quota:
     base: int = 0
     due: int = 0
 
-    def at(self, tick: int) -> int:
-        """Frames due at this tick, if nothing is late."""
-        target = -(-self.due * (tick - self.base + 1) // (TICKS - self.base))
-        return target - (self.due - self.left)
+    @property
+    def case(self) -> tuple[int, int, int]:
+        """What L{_due_at} has to know."""
+        return self.left, self.base, self.due
+
+
+def _due_at(tick: int, left: int, base: int, due: int) -> int:
+    """Frames due at this tick, if nothing is late."""
+    target = -(-due * (tick - base + 1) // (TICKS - base))
+    return target - (due - left)
 
 
 @attrs.define(eq=False)
@@ -220,21 +228,25 @@ class Shaper:
         if now >= plan.start:
             # The last tick always comes, however late, if only it is this slot's.
             tick = max(tick, min(plan.next_tick(now), TICKS - 1))
-        for quota in self._quotas:
-            if quota.left and tick < TICKS and quota.at(tick - 1) > 0:
-                # Behind: spread what is left over what is left of the slot.
-                quota.base, quota.due = tick, quota.left
+        # Nearly always all links are in the same case, which is enough to look at.
+        cases = {quota.case for quota in self._quotas}
+        if tick < TICKS and any(case[0] and _due_at(tick - 1, *case) > 0 for case in cases):
+            for quota in self._quotas:
+                if quota.left and _due_at(tick - 1, *quota.case) > 0:
+                    # Behind: spread what is left over what is left of the slot.
+                    quota.base, quota.due = tick, quota.left
+            cases = {quota.case for quota in self._quotas}
         most = -(-2 * plan.frames // TICKS)
         while tick < TICKS:
-            counts = [min(quota.at(tick), most) for quota in self._quotas]
-            if any(counts):
+            counts = {case: min(_due_at(tick, *case), most) for case in cases}
+            if any(counts.values()):
                 break
             tick += 1
         else:
             self._leave(now)
             return
         self._tick = tick
-        self._counts = counts
+        self._counts = [counts[quota.case] for quota in self._quotas]
         self.due = plan.time(tick - 1)
 
     def _build(self, plan: SlotPlan, counts: Sequence[int]) -> None:
@@ -252,27 +264,31 @@ class Shaper:
         plan = self._plan
         assert plan is not None
         blocked: dict[_Quota, list[Built]] = {}
-        gone = self._gone
+        gone, send = self._gone, self._send
+        sent = filled = 0
         for quota, frame in built:
             link = quota.link
-            if quota in blocked:
+            if blocked and quota in blocked:
                 # Its place in the sequence is behind one that did not leave.
                 blocked[quota].append(frame)
                 continue
             # What was built before the queue was forgotten carries the forgotten.
             stale = frame.generation != link.generation
             leaving = link.build(plan.slot, plan.size) if stale else frame
-            if not self._send(link.member, leaving.message):
+            member = link.member
+            if not send(member, leaving.message):
                 blocked[quota] = [leaving]
                 continue
             quota.left -= 1
-            self.tally.sent += 1
+            sent += 1
             if leaving.runs:
-                self.tally.filled += 1
-                for priority, size in zip(Priority, link.sent(leaving), strict=True):
+                filled += 1
+                for priority, size in zip(_PRIORITIES, link.sent(leaving), strict=True):
                     if size:
-                        key = link.member, priority
+                        key = member, priority
                         gone[key] = gone.get(key, 0) + size
+        self.tally.sent += sent
+        self.tally.filled += filled
         for quota, frames in blocked.items():
             self.tally.refused += len(frames)
             self._return(quota.link, frames)

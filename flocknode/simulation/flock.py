@@ -81,19 +81,28 @@ def _merged(told: list[Call]) -> list[Call]:
     """The same in fewer calls: what came, and what left, in a row at once."""
     merged: list[Call] = []
     came: dict[MemberId, list[bytes]] = {}
-    left: dict[tuple[MemberId, int], int] = {}
+    left: dict[tuple[Any, ...], int] = {}
 
     def settle() -> None:
-        merged.extend(("consumed", (*key, size)) for key, size in left.items())
-        merged.extend(("received", (who, b"".join(data))) for who, data in came.items())
+        merged.extend([("consumed", (*key, size)) for key, size in left.items()])
+        merged.extend(
+            [
+                ("received", (who, data[0] if len(data) == 1 else b"".join(data)))
+                for who, data in came.items()
+            ]
+        )
         came.clear()
         left.clear()
 
     for name, arguments in told:
         if name == "received":
-            came.setdefault(arguments[0], []).append(arguments[1])
+            who, data = arguments
+            if who in came:
+                came[who].append(data)
+            else:
+                came[who] = [data]
         elif name == "consumed":
-            key = arguments[0], arguments[1]
+            key = arguments[:2]
             left[key] = left.get(key, 0) + arguments[2]
         else:
             settle()

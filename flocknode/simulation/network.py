@@ -64,7 +64,7 @@ class Line:
     @ivar random: draws from [0, 1) for the jitter of each message that arrives.
     @ivar fate: the same for its loss.
     @ivar arrival: of the last message.
-    @ivar waiting: when each of the frames in its queue will have left.
+    @ivar waiting: frames in its queue, with those that may have left since.
     @ivar slot: C{frames} and C{filled} (with payload) frames of C{size} bytes
         went out in it.
     """
@@ -74,7 +74,7 @@ class Line:
     random: Callable[[], float]
     fate: Callable[[], float]
     arrival: float = 0.0
-    waiting: deque[float] = attrs.field(factory=deque)
+    waiting: int = 0
     slot: bytes = b""
     frames: int = 0
     filled: int = 0
@@ -100,6 +100,8 @@ class Machine(Host):
         self.lines: dict[MemberId, Line] = {}
         self._net = cast(Network, network)
         self._free_at = 0.0
+        # What waits for the uplink: when it will have left, and on which line.
+        self._queue: deque[tuple[float, Line]] = deque()
         self._inbox: dict[int, list[tuple[int, MemberId, bytes]]] = {}
         self._looking = False
 
@@ -141,26 +143,28 @@ class Machine(Host):
     def frame(self, to: MemberId, message: bytes) -> bool:
         """See L{flocknode.flock.interfaces.Transport}."""
         network, line = self._net, self.lines[to]
-        now, waiting = network.time, line.waiting
-        slot = message[_SLOT]
-        while waiting and waiting[0] <= now:
-            waiting.popleft()
-        if len(waiting) >= self.frame_limit:
+        now, queue = network.time, self._queue
+        slot, size = message[_SLOT], len(message)
+        while queue and queue[0][0] <= now:
+            queue.popleft()[1].waiting -= 1
+        if line.waiting >= self.frame_limit:
             network.watcher.refused(self, slot)
             return False
         if slot != line.slot:
             network.watcher.slot(self, line)
             line.slot = slot
             line.frames = line.filled = 0
-            line.size = len(message)
+            line.size = size
         line.frames += 1
         if message[_USED] != _NOTHING:
             line.filled += 1
         if network.watched or not self.in_round:
             network.watcher.frame(now, self, line)
-        arrival = self._carry(line, len(message), now)
-        if self._free_at > now:
-            waiting.append(self._free_at)
+        arrival = self._carry(line, size, now)
+        left = self._free_at
+        if left > now:
+            line.waiting += 1
+            queue.append((left, line))
         if arrival:
             line.receiver.expect(arrival, self.me, message)
         return True
@@ -169,10 +173,11 @@ class Machine(Host):
         """A frame is on its way here."""
         look = int(arrival / GRAIN) + 1
         frames = self._inbox.get(look)
-        if frames is None:
-            frames = self._inbox[look] = []
-            self._network.at(look * GRAIN, self._take, look)
-        frames.append((self._life, sender, message))
+        if frames is not None:
+            frames.append((self._life, sender, message))
+            return
+        self._inbox[look] = [(self._life, sender, message)]
+        self._net.at(look * GRAIN, self._take, look)
 
     def arrive(self, life: int, sender: MemberId, message: bytes) -> None:
         """See L{Host.arrive}; what is due thereafter is asked for a moment later."""
@@ -188,12 +193,14 @@ class Machine(Host):
 
     def _carry(self, line: Line, size: int, now: float) -> float:
         """@return: when it arrives; 0 if it does not."""
-        network = self._net
-        self._free_at = left = max(self._free_at, now) + size / self.uplink
+        network, free = self._net, self._free_at
+        self._free_at = left = (free if free > now else now) + size / self.uplink
         if network.hard and network.is_lost(self, line):
             return 0.0
         arrival = left + line.latency + line.random() * network.jitter
-        line.arrival = arrival = max(line.arrival, arrival)
+        if arrival < line.arrival:
+            return line.arrival
+        line.arrival = arrival
         return arrival
 
     def _take(self, look: int) -> None:
@@ -204,17 +211,19 @@ class Machine(Host):
             return
         engine, now, current = self.engine, self.now, self._life
         if engine is not None:
+            receive = engine.frame_received
             for life, sender, message in frames:
                 if life == current:
-                    engine.frame_received(sender, message, now)
+                    receive(sender, message, now)
 
     def _look(self, life: int) -> None:
-        self._looking = False
         engine = self.engine
-        if engine is not None and life == self._life:
+        # It may have been asked since, because something else was due.
+        if self._looking and engine is not None and life == self._life:
             self._advance(engine)
 
     def _advance(self, engine: object) -> None:
+        self._looking = False
         if self._net.time < self._still_until or self.engine is None:
             return
         due = (self.engine.advance(self.now) - self._monotonic) / self.speed

@@ -369,6 +369,7 @@ class _Machine(RuleBasedStateMachine):
         assert self.swarm.missing == sum(need.size for need in self.missing.values())
         asked = {hash: sum(members) for hash, members in self.asked.items() if members}
         assert dict(self.swarm.outstanding()) == asked
+        assert self.swarm.waiting == len(self.missing) - len(asked) - len(self.held)
 
 
 class InAnyOrder(SynchronousTestCase):

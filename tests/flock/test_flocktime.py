@@ -60,6 +60,11 @@ class EstimateTests(SynchronousTestCase):
         seen.add(5.01, 0.0)
         self.assertEqual(seen.least, 5.01)
 
+    @given(st.lists(st.integers(0, 20), min_size=1, max_size=200))
+    def test_the_least_is_that_of_the_last_64(self, delays: list[int]) -> None:
+        samples = [delay / 128 for delay in delays]
+        self.assertEqual(estimate(*samples).least, min(samples[-64:]))
+
     def test_a_delayed_heartbeat_makes_it_uncertain_but_not_wrong(self) -> None:
         seen = estimate(5.0, 5.6)
         self.assertEqual((seen.least, seen.certain), (5.0, False))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from flocknode.box.disk.folder import FileType
-from flocknode.box.disk.placement import Placed, Surprise, reason_for
+from flocknode.box.disk.placement import Placed, Surprise
 from flocknode.box.disk.site import Site
 from flocknode.box.events import Events
 from flocknode.box.index.draft import Change
@@ -18,18 +18,14 @@ from flocknode.box.index.rows import Row
 from flocknode.box.paths import split
 from flocknode.box.patterns import FILE_NAME
 from flocknode.box.receive.deletions import Deletions, is_deletion
+from flocknode.box.receive.differences import is_rewritten, keep_link, same_task
+from flocknode.box.receive.gathering import Gathering
 from flocknode.box.receive.leftout import LeftOut
 from flocknode.box.receive.mover import Mover
 from flocknode.box.receive.pruning import Pruner
+from flocknode.box.receive.recovering import Recovery
 from flocknode.box.receive.seeker import Seeker
-from flocknode.box.receive.tasks import (
-    FIRST_DELAY,
-    LONGEST_DELAY,
-    Step,
-    Task,
-    Tasks,
-    action_for,
-)
+from flocknode.box.receive.tasks import Step, Task, Tasks, action_for
 from flocknode.box.receive.wants import Stage, Wants
 from flocknode.box.settings import BoxSettings
 from flocknode.box.survey.changes import LocalChanges
@@ -95,11 +91,10 @@ class Planner:
             wall=wall,
             cancelled=cancelled,
         )
-        self._ready_since: float | None = None
-        self._unsaved_since: float | None = None
-        self._fruitless = False
-        self._postponed = False
-        self._recover_at = self._recover_delay = 0.0
+        self._gathering = Gathering(
+            self.tasks, self.wants, self._seeker, self._deletions, settings
+        )
+        self._recovery = Recovery(ledger, self._mover, now=now, failed=self.fail)
 
     def start(self) -> None:
         """Find out what was being placed before, and what is to be placed."""
@@ -124,14 +119,14 @@ class Planner:
         for change in changes:
             new = change.new
             if self.site.following is not None:
-                _keep_link(self.site.following.keep, change)
+                keep_link(self.site.following.keep, change)
             if new is None or not new.pending:
                 self._settle(change.path)
-            elif change.old is not None and _same_task(change.old, new):
+            elif change.old is not None and same_task(change.old, new):
                 self._update_sources(new)
             else:
                 self._plan(new)
-            if split(change.path)[1] == FILE_NAME and _is_rewritten(change):
+            if split(change.path)[1] == FILE_NAME and is_rewritten(change):
                 self._follow_patterns(Path(split(change.path)[0]))
             for path in self.left.affected(change):
                 self._plan_below(path)
@@ -301,63 +296,35 @@ class Planner:
 
     def delay(self) -> float | None:
         """Seconds until L{step} has something to do; L{None}: nothing is waiting."""
-        if self._mover.unfinished:
-            return max(0.0, self._recover_at - self._now())
+        now, recovery = self._now(), self._recovery.due
+        if recovery is not None:
+            return max(0.0, recovery - now)
         if not self.surveyed:
             return None
         if self._seeker.seeking or self.tasks.unpaired:
             return 0.0
-        now = self._now()
         due = [
             self.tasks.next_due(),
             self._mover.out.next_due(),
-            self._place_at(now),
-            self._save_at(now),
+            self._gathering.place_at(now),
+            self._gathering.save_at(now),
         ]
         delays = [max(0.0, time - now) for time in due if time is not None]
         pruning = self._pruner.delay()
         return min(delays if pruning is None else [*delays, pruning], default=None)
 
-    def _place_at(self, now: float) -> float | None:
-        """
-        When to place what is ready: at once if the batch is full or nothing
-        more can be expected to join it.
-        """
-        if not self.tasks.ready:
-            self._ready_since = None
-            return None
-        if self._ready_since is None:
-            self._ready_since = now
-        due = self._deletions.due(now)
-        if self.tasks.only_last and due != now:
-            return due
-        full = self.tasks.ready >= self._settings.batch
-        alone = not self.wants.needs and not self._seeker.seeking
-        if (full or alone) and not self._fruitless:
-            return now
-        return self._ready_since + self._settings.gather
-
-    def _save_at(self, now: float) -> float | None:
-        """When to write down block lists: each alone would wait for the disk."""
-        if not self._seeker.unsaved:
-            self._unsaved_since = None
-            return None
-        if self._unsaved_since is None:
-            self._unsaved_since = now
-        return self._unsaved_since + self._settings.gather
-
     def _save_if_due(self) -> None:
         now = self._now()
-        at = self._save_at(now)
+        at = self._gathering.save_at(now)
         if at is not None and at <= now:
             self._seeker.save()
 
     def _place_if_due(self) -> None:
         now = self._now()
-        at = self._place_at(now)
-        if at is None or at > now or self._mover.unfinished:
+        at = self._gathering.place_at(now)
+        if at is None or at > now or self._recovery.due is not None:
             return
-        self._ready_since = None
+        self._gathering.placing()
         # What is placed must be known by its blocks, too.
         self._seeker.save()
         parents: dict[bytes, bool] = {}
@@ -381,8 +348,7 @@ class Planner:
             self.follow(changes)
             self._hold(held_back)
             self._recover()
-        # What waits for something else must not be tried without a pause.
-        self._fruitless = not batch and not orphans
+        self._gathering.placed(bool(batch or orphans))
 
     def _hold(self, paths: Iterable[Path]) -> None:
         """What was taken and is not placed is tried again later."""
@@ -394,32 +360,12 @@ class Planner:
     # What was interrupted
 
     def postpone(self) -> bool:
-        """
-        Whether what is seen in the folder must not be taken in now: of what
-        was being placed, it is not known what became.  It is looked at again.
-        """
+        """See L{Recovery.postpone}."""
         self._recover()
-        self._postponed |= self._mover.unfinished
-        return self._mover.unfinished
+        return self._recovery.postpone()
 
     def _recover(self) -> None:
-        """Find out what became of what was being placed, if that is not known."""
-        mover, now = self._mover, self._now()
-        if not mover.unfinished or now < self._recover_at:
-            return
-        self._recover_delay = min(max(2 * self._recover_delay, FIRST_DELAY), LONGEST_DELAY)
-        self._recover_at = now + self._recover_delay
-        try:
-            changes = mover.recover(self.events)
-        except OSError as error:
-            for path, _ in self._ledger.index.placing():
-                self.fail(path, reason_for(error))
-            return
-        self._recover_at = self._recover_delay = 0.0
-        if self._postponed:
-            self._postponed = False
-            self.events.rescan.add(Path(b""))
-        self.follow(changes)
+        self.follow(self._recovery.attempt(self.events))
 
     def _has_parent(self, path: Path, known: dict[bytes, bool]) -> bool:
         parent = path.rpartition(b"/")[0]
@@ -429,32 +375,3 @@ class Planner:
             disk = self._ledger.index.disk(parent)
             known[parent] = disk is not None and disk[0] == int(FileType.DIRECTORY)
         return known[parent]
-
-
-def _same_task(old: Row, new: Row) -> bool:
-    """Does what is to be done stay the same, whoever shows what, whatever was read back?"""
-    return old.head == new.head and _held(old) == _held(new)
-
-
-def _held(row: Row) -> object:
-    placed = row.placed
-    return placed and (placed.id, placed.value, placed.disk and placed.disk.type)
-
-
-def _keep_link(keep: set[bytes], change: Change) -> None:
-    """A link that came from others stays one; one made here may be followed."""
-    row = change.new
-    placed = None if row is None else row.placed
-    disk = None if placed is None else placed.disk
-    if row is not None and disk is not None and disk.type is FileType.SYMLINK and not row.local:
-        keep.add(change.path)
-    else:
-        keep.discard(change.path)
-
-
-def _is_rewritten(change: Change) -> bool:
-    """Does the folder hold other content there than before?"""
-    old = None if change.old is None else change.old.placed
-    new = None if change.new is None else change.new.placed
-    before = None if old is None else (old.value.kind, old.value.content)
-    return before != (None if new is None else (new.value.kind, new.value.content))
