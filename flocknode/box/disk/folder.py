@@ -17,7 +17,7 @@ import errno
 import os
 import stat as modes
 
-import attrs
+import msgspec
 
 from flocknode.box.disk import syscalls
 from flocknode.box.disk.capabilities import Capabilities, probe
@@ -71,8 +71,7 @@ class FileType(enum.IntEnum):
     OTHER = 3
 
 
-@attrs.frozen
-class Stat:
+class Stat(msgspec.Struct, frozen=True, eq=False, gc=False):
     """
     What the file system says of a name, links not followed.
 
@@ -90,7 +89,20 @@ class Stat:
     ctime_ns: int
     mode: int
     inode: int
-    links: int = attrs.field(default=1, eq=False)
+    links: int = 1
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stat) and self._compared == other._compared
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self._compared)
+
+    @property
+    def _compared(self) -> tuple[int, ...]:
+        return self.type, self.size, self.mtime_ns, self.ctime_ns, self.mode, self.inode
 
     def alike(self, other: Stat | None) -> bool:
         """

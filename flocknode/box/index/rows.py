@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import struct
 
-import attrs
 import msgspec
 
 from flocknode.box.disk.folder import Stat
@@ -36,8 +35,7 @@ _decode = msgspec.msgpack.Decoder(
 )
 
 
-@attrs.frozen
-class Placed:
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """
     What this folder holds at a path.
 
@@ -53,8 +51,7 @@ class Placed:
     disk: Stat | None
 
 
-@attrs.frozen
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """
     All that the index knows of one path.
 

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import attrs
+import msgspec
 from blake3 import blake3
 
 from flocknode.box.values import Head, History, Kind, Value, VersionId
@@ -57,8 +57,7 @@ NOTHING = History()
 """The history of a path that no one has ever heard of."""
 
 
-@attrs.frozen
-class Unseen:
+class Unseen(msgspec.Struct, frozen=True, gc=False):
     """
     A local change that no one else can have heard of.
 
@@ -79,8 +78,7 @@ class Unseen:
     after: History
 
 
-@attrs.frozen
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """
     What a local change makes of a path.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator
 
-import attrs
+from msgspec.structs import replace
 
 from flocknode.box.content import BlockList, encode_list
 from flocknode.box.disk.folder import FileType
@@ -85,7 +85,7 @@ class LocalChanges:
             if seen.doubtful and disk is not None:
                 # Not what is there: whoever compares hashes it again, also
                 # after a restart.
-                disk = attrs.evolve(disk, ctime_ns=disk.ctime_ns - 1)
+                disk = replace(disk, ctime_ns=disk.ctime_ns - 1)
             placed = (
                 None
                 if change.placed is None
@@ -157,7 +157,7 @@ class LocalChanges:
         held: VersionId | None = None if before is None else before.id
         change = local_change(row.history, held, value, size)
         if change.history != row.history:
-            draft.put(attrs.evolve(row, history=change.history))
+            draft.put(replace(row, history=change.history))
             self.total += size + COST
         self._unseen.pop(path, None)
         return value, size

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-import attrs
+import msgspec
 
 from flocknode.box.content import LARGEST_CONTENT, SMALLEST_BLOCK
 from flocknode.box.disk.folder import FileType, Stat
@@ -58,8 +58,7 @@ _DIRECTORY = int(FileType.DIRECTORY)
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 
 
-@attrs.frozen
-class _Found:
+class _Found(msgspec.Struct, frozen=True, gc=False):
     """A path to be observed; C{known} is what the index says of it."""
 
     path: Path

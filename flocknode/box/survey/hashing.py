@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, MutableMapping
 
 import attrs
+import msgspec
 
 from flocknode.box.content import block_hash, block_size_for, content_hash
 from flocknode.box.disk.folder import TYPES, FileType, Folder, Stat, is_reserved
@@ -68,8 +69,7 @@ class Listing:
     looked: int = 0
 
 
-@attrs.frozen
-class Hashed:
+class Hashed(msgspec.Struct, frozen=True, gc=False):
     """
     The content of a file or link at the moment of C{stat}.
 

@@ -9,6 +9,7 @@ import os
 import sqlite3
 
 from hypothesis import given, settings
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.content import BlockList, encode_list
@@ -159,10 +160,9 @@ class ContentTests(IndexCase):
         names = [self.make_list(b"a", b"%d" % number)[0] for number in range(4)]
         row = holding(b"held", b"x")
         assert row.placed is not None
-        import attrs
 
-        value = attrs.evolve(row.placed.value, content=names[0])
-        self.save(attrs.evolve(row, placed=attrs.evolve(row.placed, value=value)))
+        value = replace(row.placed.value, content=names[0])
+        self.save(replace(row, placed=replace(row.placed, value=value)))
         kept = KeptRow(b"name", Path(b"p"), names[1], 1, Kind.FILE, 0o644, 0, 1.0)
         with self.index.transaction():
             self.index.contents.add_kept([kept])
