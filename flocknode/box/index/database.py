@@ -174,17 +174,15 @@ class Index:
 
     def known_rows(self, paths: Iterable[Path]) -> Iterator[Row]:
         """L{row} of many paths at once: of those of which anything is known."""
-        names: dict[bytes, list[bytes]] = {}
-        for path in paths:
-            parent, name = split(path)
-            names.setdefault(parent, []).append(name)
-        for parent, wanted in names.items():
-            for start in range(0, len(wanted), _AT_ONCE):
-                some = wanted[start : start + _AT_ONCE]
-                places = ", ".join("?" * len(some))
-                yield from self._rows(
-                    f"WHERE parent = ? AND name IN ({places})", (parent, *some)
-                )
+        for condition, values in _places(paths):
+            yield from self._rows(condition, values)
+
+    def knows_any(self, paths: Iterable[Path]) -> bool:
+        """Is anything known of any of these?"""
+        return any(
+            self._db.execute(f"SELECT 1 FROM entry {condition} LIMIT 1", values).fetchone()
+            for condition, values in _places(paths)
+        )
 
     def save(self, rows: Iterable[Row]) -> None:
         """Insert or replace."""
@@ -364,3 +362,16 @@ class Index:
             "UPDATE holder SET number = ?, acknowledged = ?, level = ? WHERE id = ?",
             ((row.number, row.acknowledged, row.level, row.key) for row in rows),
         )
+
+
+def _places(paths: Iterable[Path]) -> Iterator[tuple[str, tuple[bytes, ...]]]:
+    """Conditions, and the values in them, that together find the rows of many paths."""
+    names: dict[bytes, list[bytes]] = {}
+    for path in paths:
+        parent, name = split(path)
+        names.setdefault(parent, []).append(name)
+    for parent, wanted in names.items():
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            places = ", ".join("?" * len(some))
+            yield f"WHERE parent = ? AND name IN ({places})", (parent, *some)

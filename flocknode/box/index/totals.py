@@ -16,7 +16,7 @@ import msgspec
 from blake3 import blake3
 
 from flocknode.box.index.rows import Row, shown
-from flocknode.box.merge.conflict import original
+from flocknode.box.merge.conflict import MARK, original
 from flocknode.box.merge.history import is_alive
 from flocknode.box.values import Kind, Path
 
@@ -36,7 +36,7 @@ def row_digest(row: Row) -> int:
 
 def is_conflict_name(path: bytes) -> bool:
     """Whether the last component is the name of a conflict sibling."""
-    return b".conflict-" in path and original(path.rpartition(b"/")[2]) is not None
+    return MARK in path and original(path.rpartition(b"/")[2]) is not None
 
 
 class Totals:

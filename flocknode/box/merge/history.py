@@ -148,6 +148,11 @@ def is_alive(history: History) -> bool:
     return any(not head.value.deleted for head in heads)
 
 
+def first_version(value: Value, size: int) -> History:
+    """The history of a path of which nothing was known before this version."""
+    return History((Head(VersionId(PARENTLESS + value_half(value)), 0, value, size),))
+
+
 def local_change(
     history: History,
     placed: VersionId | None,
@@ -178,9 +183,8 @@ def local_change(
         return Change(history, placed, None)
     if placed is None and history == NOTHING:
         # What follows would come to the same: most paths of a first scan.
-        first = VersionId(PARENTLESS + value_half(value))
-        created = History((Head(first, 0, value, size),))
-        return Change(created, first, Unseen(history, None, created))
+        created = first_version(value, size)
+        return Change(created, created.heads[0].id, Unseen(history, None, created))
     known = dict(_known(history))
     superseded: tuple[tuple[VersionId, int], ...] = ()
     if placed is not None:
