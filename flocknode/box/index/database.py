@@ -10,6 +10,7 @@ whoever reads in another thread opens its own with C{reading=True}.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -61,6 +62,8 @@ _SAVE = (
     f"INSERT OR REPLACE INTO entry ({ROW}) VALUES"
     f" ({', '.join('?' * (ROW.count(',') + 1))})"
 )
+_ANY_CHILD = "SELECT 1 FROM entry WHERE parent = ? LIMIT 1"
+
 _WAL_PAGES = 4000
 # 16 MB.  A first scan changes the same pages again and again, since contents
 # are in no order; with SQLite's 4 MB they are written to the file as often.
@@ -174,15 +177,24 @@ class Index:
 
     def known_rows(self, paths: Iterable[Path]) -> Iterator[Row]:
         """L{row} of many paths at once: of those of which anything is known."""
-        for condition, values in _places(paths):
-            yield from self._rows(condition, values)
+        for parent, wanted in _by_directory(paths).items():
+            names = [split(path)[1] for path in wanted]
+            for start in range(0, len(names), _AT_ONCE):
+                some = names[start : start + _AT_ONCE]
+                places = ", ".join("?" * len(some))
+                yield from self._rows(
+                    f"WHERE parent = ? AND name IN ({places})", (parent, *some)
+                )
 
     def knows_any(self, paths: Iterable[Path]) -> bool:
         """Is anything known of any of these?"""
-        return any(
-            self._db.execute(f"SELECT 1 FROM entry {condition} LIMIT 1", values).fetchone()
-            for condition, values in _places(paths)
-        )
+        # Mostly nothing at all is known of a whole directory.
+        known = [
+            names
+            for parent, names in _by_directory(paths).items()
+            if self._db.execute(_ANY_CHILD, (parent,)).fetchone()
+        ]
+        return bool(known) and any(True for _ in self.known_rows(itertools.chain(*known)))
 
     def save(self, rows: Iterable[Row]) -> None:
         """Insert or replace."""
@@ -364,14 +376,9 @@ class Index:
         )
 
 
-def _places(paths: Iterable[Path]) -> Iterator[tuple[str, tuple[bytes, ...]]]:
-    """Conditions, and the values in them, that together find the rows of many paths."""
-    names: dict[bytes, list[bytes]] = {}
+def _by_directory(paths: Iterable[Path]) -> dict[bytes, list[Path]]:
+    """Paths by the directory that they lie in."""
+    found: dict[bytes, list[Path]] = {}
     for path in paths:
-        parent, name = split(path)
-        names.setdefault(parent, []).append(name)
-    for parent, wanted in names.items():
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start : start + _AT_ONCE]
-            places = ", ".join("?" * len(some))
-            yield f"WHERE parent = ? AND name IN ({places})", (parent, *some)
+        found.setdefault(path.rpartition(b"/")[0], []).append(path)
+    return found

@@ -196,11 +196,11 @@ class Survey:
                 continue
             self._looked += listing.looked
             for name, stat in listing.entries:
-                if self._cancelled():
-                    return
                 self._find(joined(listing.path, name), stat, known.pop(name, None))
                 if self._is_full():
                     yield self._take()
+                    if self._cancelled():
+                        return
             shown = self._shown.same(known, listing.names)
             for name, disk in known.items():
                 path = joined(listing.path, name)
@@ -230,13 +230,13 @@ class Survey:
         found = self._found
         observations: list[Observation] = []
         # Before it is read: what was read first may change while the rest is.
-        begun = self._now()
+        begun, step = self._now(), self._step
         hashed = self._hash_all([each for each in found if isinstance(each, _Found)])
         for each in found:
             if isinstance(each, Observation):
                 observations.append(each)
                 continue
-            path, stat, known = each.path, each.stat, each.known
+            path, stat, known, doubtful = each.path, each.stat, each.known, False
             result = hashed.get(path)
             if isinstance(result, Exception):
                 self._not_hashed(path, result)
@@ -247,11 +247,12 @@ class Survey:
                     self._problems.append((path, ROTTEN))
                     continue
                 # Times of the future were set by hand, or by a clock that was wrong.
-                if any(
-                    -self._step < at - begun < _SKEW for at in (stat.mtime_ns, stat.ctime_ns)
-                ):
+                doubtful = (
+                    -step < stat.mtime_ns - begun < _SKEW or -step < stat.ctime_ns - begun < _SKEW
+                )
+                if doubtful:
                     self._doubtful.add(path)
-            observations.append(Observation(path, stat, result, path in self._doubtful))
+            observations.append(Observation(path, stat, result, doubtful))
             if known is not None and known[0] == _DIRECTORY and result is not None:
                 # Together, or what seems alive below would bring it back.
                 observations += self._gone_below(path)
@@ -298,6 +299,8 @@ class Survey:
 
     def _hash(self, found: _Found, spread: Spread | None = None) -> Hashed | Exception:
         """In any thread."""
+        if self._cancelled():
+            return Changed("Looking was cancelled.")
         try:
             if found.stat.type is not FileType.FILE:
                 return self._scanner.hash_link(found.path)
