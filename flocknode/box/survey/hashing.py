@@ -209,8 +209,9 @@ class Scanner:
                 # Most of what is looked at: nothing is made of it.
                 del known[name]
                 continue
-            stat = seen(prefix + name, stat_of(result))
-            if stat is None or ignored(Path(prefix + name), stat.type):
+            here = Path(prefix + name)
+            stat = seen(here, stat_of(result))
+            if stat is None or ignored(here, stat.type):
                 continue
             if stat.type is FileType.DIRECTORY:
                 directories.append(name)
