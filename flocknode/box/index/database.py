@@ -20,6 +20,7 @@ import attrs
 
 from flocknode.box.disk.folder import FileType
 from flocknode.box.index import schema as index_schema
+from flocknode.box.index.bulk import insert
 from flocknode.box.index.columns import (
     DISK,
     ROW,
@@ -58,10 +59,8 @@ class HolderRow:
     level: int
 
 
-_SAVE = (
-    f"INSERT OR REPLACE INTO entry ({ROW}) VALUES"
-    f" ({', '.join('?' * (ROW.count(',') + 1))})"
-)
+_SAVE = f"INSERT OR REPLACE INTO entry ({ROW})"
+_WIDTH = ROW.count(",") + 1
 _ANY_CHILD = "SELECT 1 FROM entry WHERE parent = ? LIMIT 1"
 
 _WAL_PAGES = 4000
@@ -198,7 +197,7 @@ class Index:
 
     def save(self, rows: Iterable[Row]) -> None:
         """Insert or replace."""
-        self._db.executemany(_SAVE, map(to_columns, rows))
+        insert(self._db, _SAVE, _WIDTH, map(to_columns, rows))
 
     def save_shown(self, rows: Iterable[Row]) -> None:
         """Of known rows, replace only what others have shown."""
