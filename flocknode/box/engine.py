@@ -16,6 +16,7 @@ from collections.abc import Set as AbstractSet
 from random import Random
 
 import attrs
+from msgspec.structs import replace
 
 from flocknode.box.content import block_size_for
 from flocknode.box.disk.site import Site
@@ -318,10 +319,10 @@ class BoxEngine:
             return False
         if not self.ledger.showing(row, head) and not self._is_elsewhere(path, head):
             return False
-        value = attrs.evolve(placed.value, content=rotten.content)
+        value = replace(placed.value, content=rotten.content)
         held = Placed(version_id([placed.id], value), value, rotten.size, placed.disk)
         draft = Draft(self.ledger.index)
-        draft.put(attrs.evolve(row, placed=held))
+        draft.put(replace(row, placed=held))
         changes = self.ledger.commit(draft, lambda: self._changes.add_lists([rotten]))
         planner.follow(changes)
         return True
@@ -391,4 +392,4 @@ def _show(draft: Draft, key: int, entry: Entry) -> None:
         holders.pop(key, None)
     packed = pack_shown(holders)
     if packed != row.shown:
-        draft.put(attrs.evolve(row, shown=packed))
+        draft.put(replace(row, shown=packed))

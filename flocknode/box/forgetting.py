@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import attrs
+from msgspec.structs import replace
 
 from flocknode.box.disk.site import Site
 from flocknode.box.index.draft import Change, Draft
@@ -79,7 +80,7 @@ class Forgetting:
             elif before is not None and is_due(before, heard, now) and _may_go(row, site):
                 history = forgetting.forgotten(history, row.number, before, heard)
                 if history != row.history:
-                    new = attrs.evolve(row, history=history) if history.heads else None
+                    new = replace(row, history=history) if history.heads else None
                     changes.append(Change(row.path, row, new))
                 if history.heads and history != row.history:
                     gone.append((row.path, before.ids))

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import NewType, Protocol
 
 import attrs
+import msgspec
 
 Path = NewType("Path", bytes)
 """A path below a box: components joined by C{b"/"}, neither first nor last."""
@@ -40,8 +41,7 @@ class Kind(enum.IntEnum):
     SYMLINK = 2
 
 
-@attrs.frozen
-class Value:
+class Value(msgspec.Struct, frozen=True, gc=False):
     """
     What a path is at one version.
 
@@ -63,8 +63,7 @@ class Value:
 TOMBSTONE = Value(deleted=True)
 
 
-@attrs.frozen
-class Head:
+class Head(msgspec.Struct, frozen=True, gc=False):
     """
     One version of a path that nothing has superseded yet.
 
@@ -79,8 +78,7 @@ class Head:
     size: int
 
 
-@attrs.frozen
-class History:
+class History(msgspec.Struct, frozen=True, gc=False):
     """
     All that is known of the versions of a path.
 

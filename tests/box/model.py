@@ -19,6 +19,7 @@ At every moment nothing counts as deleted that no user has ever removed.
 from __future__ import annotations
 
 import attrs
+from msgspec.structs import replace
 
 from flocknode.box.merge.history import is_alive
 from flocknode.box.values import TOMBSTONE, Head, Kind, Path, Value
@@ -132,9 +133,9 @@ class Model:
         if value is None or value.kind is Kind.SYMLINK:
             return
         if second % 2 and value.kind is Kind.FILE:
-            box.disk[path] = attrs.evolve(value, mtime_ns=self.user.time(second))
+            box.disk[path] = replace(value, mtime_ns=self.user.time(second))
         else:
-            box.disk[path] = attrs.evolve(value, mode=value.mode ^ 0o055)
+            box.disk[path] = replace(value, mode=value.mode ^ 0o055)
 
     def do_delete(self, which: int, first: int, second: int) -> None:
         """A file, an empty folder, or a full one with all that is in it."""

@@ -22,9 +22,8 @@ from twisted.trial.unittest import TestCase
 from flocknode.box import lookout
 from flocknode.box.box import Box, box_id
 from flocknode.box.index.database import Index
-from flocknode.box.index.draft import Draft
 from flocknode.box.index.ledger import Ledger
-from flocknode.box.index.rows import COST
+from flocknode.box.index.rows import COST, Row
 from flocknode.box.receive import deletions
 from flocknode.box.settings import BoxSettings
 from flocknode.box.survey import compare
@@ -166,16 +165,16 @@ class Faults(BoxTestCase):
     async def test_a_change_that_it_had_no_room_for_is_taken_in_later(self) -> None:
         self.patch(lookout, "AFTER_FAULT", 0.1)
         box = await self.made("one")
-        commit = Ledger.commit
+        add = Ledger.add
         failed: list[int] = []
 
-        def full(ledger: Ledger, draft: Draft, *more: Any) -> Any:
+        def full(ledger: Ledger, rows: Sequence[Row], *more: Any) -> Any:
             if not failed:
                 failed.append(1)
                 raise sqlite3.OperationalError("database or disk is full")
-            return commit(ledger, draft, *more)
+            return add(ledger, rows, *more)
 
-        self.patch(Ledger, "commit", full)
+        self.patch(Ledger, "add", full)
         with open(os.path.join(self.base, "one", "file"), "wb") as file:
             file.write(b"content")
         while not failed or await alive(box) != {b"file"}:

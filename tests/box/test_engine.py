@@ -9,6 +9,7 @@ import os
 import shutil
 
 import attrs
+from msgspec.structs import replace
 
 from flocknode.box.index.rows import COST
 from flocknode.box.values import Path
@@ -80,7 +81,7 @@ class LifeTests(PeerCase):
             attrs.evolve(entry, path=Path(b"../file")),
             attrs.evolve(entry, path=Path(b".flocknode/box")),
             attrs.evolve(entry, block_size=1),
-            attrs.evolve(entry, history=attrs.evolve(entry.history, heads=())),
+            attrs.evolve(entry, history=replace(entry.history, heads=())),
         ]
         self.assertTrue(b.engine.join(a.holder, 5, 0, to, [*bad, entry]))
         self.assertEqual([row.path for row in b.index.rows()], [b"file"])

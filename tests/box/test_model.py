@@ -10,9 +10,9 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import attrs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.merge import history, reconcile, settling
@@ -234,7 +234,7 @@ class MutantTests(SynchronousTestCase):
             if settled == known:
                 return settled, siblings
             head = known.heads[next(chance) % len(known.heads)]
-            new = attrs.evolve(
+            new = replace(
                 settled.heads[0],
                 id=history.version_id([head.id for head in known.heads], head.value),
                 value=head.value,
@@ -254,7 +254,7 @@ class MutantTests(SynchronousTestCase):
                 return settled, siblings
             id = history.version_id((head.id for head in known.heads), settled.heads[0].value)
             depth = 1 + max(head.depth for head in known.heads)
-            new = attrs.evolve(settled.heads[0], id=id, depth=depth)
+            new = replace(settled.heads[0], id=id, depth=depth)
             return History((new,), settled.superseded), siblings
 
         for rule, rests in (settling.settle, True), (wrong, False):

@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable
 
-import attrs
+from msgspec.structs import replace
 from twisted.trial.unittest import FailTest
 
 from flocknode.box.disk.capabilities import Capabilities
@@ -64,7 +64,7 @@ class CtimeTests(PromiseCase):
             if placed is None or placed.disk is None or stat is None:
                 return value, size
             if stat.ctime_ns != placed.disk.ctime_ns:
-                value = attrs.evolve(value, mtime_ns=stat.ctime_ns)
+                value = replace(value, mtime_ns=stat.ctime_ns)
             return value, size
 
         self.patch(changes, "observed_value", wrong)

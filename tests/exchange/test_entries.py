@@ -70,16 +70,16 @@ class FromOutside(SynchronousTestCase):
 
     def test_values_that_no_path_can_have_are_errors(self) -> None:
         for value, size in [
-            (attrs.evolve(TOMBSTONE, mtime_ns=1), 0),
+            (msgspec.structs.replace(TOMBSTONE, mtime_ns=1), 0),
             (TOMBSTONE, 1),
             (Value(kind=Kind.DIRECTORY, mtime_ns=1), 0),
             (Value(kind=Kind.DIRECTORY), 7),
             (Value(kind=Kind.DIRECTORY, content=bytes(32)), 0),
             (Value(kind=Kind.SYMLINK, mode=1, content=bytes(32)), 3),
             (Value(kind=Kind.SYMLINK), 0),
-            (attrs.evolve(FILE, content=bytes(31)), 9),
+            (msgspec.structs.replace(FILE, content=bytes(31)), 9),
             (FILE, 0),
-            (attrs.evolve(FILE, content=block_hash(b"")), 9),
+            (msgspec.structs.replace(FILE, content=block_hash(b"")), 9),
         ]:
             self.rejected(record_of(entry_with(value, size)))
         self.assertEqual(len(read(record_of(entry_with(FILE, 9)))), 1)
@@ -87,7 +87,7 @@ class FromOutside(SynchronousTestCase):
     def test_a_version_with_another_value_than_its_id_is_an_error(self) -> None:
         entry = entry_with(FILE, 9)
         (head,) = entry.history.heads
-        lie = attrs.evolve(head, value=attrs.evolve(FILE, mode=0o600))
+        lie = msgspec.structs.replace(head, value=msgspec.structs.replace(FILE, mode=0o600))
         self.rejected(record_of(attrs.evolve(entry, history=History((lie,)))))
 
     def test_versions_that_do_not_ascend_are_errors(self) -> None:

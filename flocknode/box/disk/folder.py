@@ -17,7 +17,7 @@ import errno
 import os
 import stat as modes
 
-import attrs
+import msgspec
 
 from flocknode.box.disk import syscalls
 from flocknode.box.disk.capabilities import Capabilities, probe
@@ -40,7 +40,8 @@ _SAFE = os.O_NOFOLLOW | os.O_CLOEXEC
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | _SAFE
 
-_FILE = os.O_RDONLY | _SAFE
+_WAITLESS = os.O_RDONLY | os.O_NONBLOCK | _SAFE
+"""For what should be a file: opening a FIFO would wait for its writer."""
 
 _PASSING = os.O_PATH | os.O_DIRECTORY | _SAFE
 """To go through a directory needs no right to read it."""
@@ -71,8 +72,7 @@ class FileType(enum.IntEnum):
     OTHER = 3
 
 
-@attrs.frozen
-class Stat:
+class Stat(msgspec.Struct, frozen=True, eq=False, gc=False):
     """
     What the file system says of a name, links not followed.
 
@@ -90,7 +90,20 @@ class Stat:
     ctime_ns: int
     mode: int
     inode: int
-    links: int = attrs.field(default=1, eq=False)
+    links: int = 1
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stat) and self._compared == other._compared
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self._compared)
+
+    @property
+    def _compared(self) -> tuple[int, ...]:
+        return self.type, self.size, self.mtime_ns, self.ctime_ns, self.mode, self.inode
 
     def alike(self, other: Stat | None) -> bool:
         """
@@ -221,10 +234,9 @@ class Folder:
 
     def open_file(self, path: bytes) -> tuple[int, os.stat_result]:
         """L{open}, and what C{fstat} says of it."""
-        # O_NONBLOCK: opening a FIFO would wait for its writer.
-        descriptor = self._open(path, _FILE | os.O_NONBLOCK)
+        descriptor = self._open(path, _WAITLESS)
         found = os.fstat(descriptor)
-        if not modes.S_ISREG(found.st_mode):
+        if found.st_mode & _FORMAT != modes.S_IFREG:
             os.close(descriptor)
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
         return descriptor, found
@@ -260,15 +272,17 @@ class Folder:
 
     def stat_of(self, result: os.stat_result) -> Stat:
         """What the system's answer means in this box."""
-        mode = result.st_mode
+        mode, mtime, ctime = result.st_mode, result.st_mtime_ns, result.st_ctime_ns
         type = TYPES.get(mode & _FORMAT, FileType.OTHER)
         if type is FileType.DIRECTORY and result.st_dev != self._device:
             type = FileType.OTHER
+        if not (-_LAST_TIME <= mtime <= _LAST_TIME and -_LAST_TIME <= ctime <= _LAST_TIME):
+            mtime, ctime = _bounded(mtime), _bounded(ctime)
         return Stat(
             type,
             result.st_size,
-            _bounded(result.st_mtime_ns),
-            _bounded(result.st_ctime_ns),
+            mtime,
+            ctime,
             mode & 0o777,
             result.st_ino if self._numbered else 0,
             result.st_nlink,
@@ -314,8 +328,6 @@ class Folder:
             os.close(directory)
 
     def _open(self, path: bytes, flags: int) -> int:
-        if b"\0" in path:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
         if self._openat2:
             return syscalls.open_beneath(self.root_fd, path, flags)
         return self._walk(path, flags)
@@ -323,6 +335,8 @@ class Folder:
     def _walk(self, path: bytes, flags: int) -> int:
         """What L{syscalls.open_beneath} does, in one step per component."""
         *parents, name = path.split(b"/")
+        if b"\0" in path:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
         if b".." in parents or name == b"..":
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
         directory = self.root_fd

@@ -176,10 +176,11 @@ class Ignored:
         return _Rules(False, ((offset, patterns), *above) if len(patterns) else above, stat)
 
     def _tell(self, path: bytes, trouble: str) -> None:
+        if not trouble and path not in self.problems:
+            return
         with self._lock:
             # In place of the dictionary: somebody may be reading it.
             problems = {key: value for key, value in self.problems.items() if key != path}
             if trouble and len(problems) < PROBLEMS:
                 problems[path] = trouble
-            if problems or self.problems:
-                self.problems = problems
+            self.problems = problems

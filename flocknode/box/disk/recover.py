@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-import attrs
+from msgspec.structs import replace
 
 from flocknode.box.disk import syscalls
 from flocknode.box.disk.folder import FileType, Folder, Stat, split
@@ -112,7 +112,7 @@ def _leave_source(folder: Folder, versions: VersionStore, source: Path, moved: S
 def _is_expected(folder: Folder, expected: Stat, out: Stat) -> bool:
     """Is what lies in the store what was to be replaced, or its copy?"""
     if not folder.capabilities.hard_links:
-        out = attrs.evolve(out, inode=expected.inode)
+        out = replace(out, inode=expected.inode)
     return expected.alike(out)
 
 

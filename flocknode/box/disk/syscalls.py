@@ -90,8 +90,8 @@ _openat2 = _system_call()
 
 _HOW_SIZE = ctypes.sizeof(_OpenHow)
 
-_hows: dict[int, _OpenHow] = {}
-# By flags, of which there are few: made once, only read after that.
+_hows: dict[int, tuple[_OpenHow, int]] = {}
+# By flags, of which there are few, with their addresses: made once, only read after that.
 
 
 def _fail(number: int, name: bytes) -> OSError:
@@ -180,10 +180,11 @@ def open_beneath(root_fd: int, path: bytes, flags: int) -> int:
         raise _fail(errno.ENOSYS, path)
     if b"\0" in path:
         raise _fail(errno.EINVAL, path)
-    how = _hows.get(flags)
-    if how is None:
-        how = _hows[flags] = _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE)
-    address = ctypes.addressof(how)
+    known = _hows.get(flags)
+    if known is None:
+        how = _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE)
+        known = _hows[flags] = how, ctypes.addressof(how)
+    address = known[1]
     for _ in range(_AGAIN):
         descriptor: int = _openat2(_OPENAT2, root_fd, path, address, _HOW_SIZE)
         if descriptor >= 0:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
 
 from flocknode.box.content import BlockList
+from flocknode.box.index.bulk import insert
 from flocknode.box.index.columns import DISK, Disk
 from flocknode.box.index.rows import joined
 from flocknode.box.values import Hash, Kind, Path
@@ -95,20 +96,26 @@ class Contents:
 
         @param lists: (content, encoded, decoded).
         """
-        blocks: list[tuple[int | None, Sequence[Hash]]] = []
-        for content, data, decoded in lists:
-            cursor = self._db.execute(
-                "INSERT OR IGNORE INTO blocklist (content, data) VALUES (?, ?)",
-                (content, data),
-            )
-            if cursor.rowcount:
-                blocks.append((cursor.lastrowid, decoded.hashes))
-        self._db.executemany(
-            "INSERT OR IGNORE INTO block VALUES (?, ?, ?)",
+        (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM blocklist").fetchone()
+        numbered = list(enumerate(lists, last + 1))
+        insert(
+            self._db,
+            "INSERT OR IGNORE INTO blocklist (id, content, data)",
+            3,
+            ((id, content, data) for id, (content, data, _) in numbered),
+        )
+        # Without those that were known already.
+        found = self._db.execute("SELECT id FROM blocklist WHERE id > ?", (last,))
+        new = {id for (id,) in found}
+        insert(
+            self._db,
+            "INSERT OR IGNORE INTO block",
+            3,
             (
-                (int.from_bytes(hash[:8], "big", signed=True), key, position)
-                for key, hashes in blocks
-                for position, hash in enumerate(hashes)
+                (int.from_bytes(hash[:8], "big", signed=True), id, position)
+                for id, (_, _, decoded) in numbered
+                if id in new
+                for position, hash in enumerate(decoded.hashes)
             ),
         )
 

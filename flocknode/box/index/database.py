@@ -10,6 +10,7 @@ whoever reads in another thread opens its own with C{reading=True}.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ import attrs
 
 from flocknode.box.disk.folder import FileType
 from flocknode.box.index import schema as index_schema
+from flocknode.box.index.bulk import insert
 from flocknode.box.index.columns import (
     DISK,
     ROW,
@@ -57,10 +59,10 @@ class HolderRow:
     level: int
 
 
-_SAVE = (
-    f"INSERT OR REPLACE INTO entry ({ROW}) VALUES"
-    f" ({', '.join('?' * (ROW.count(',') + 1))})"
-)
+_SAVE = f"INSERT OR REPLACE INTO entry ({ROW})"
+_WIDTH = ROW.count(",") + 1
+_ANY_CHILD = "SELECT 1 FROM entry WHERE parent = ? LIMIT 1"
+
 _WAL_PAGES = 4000
 # 16 MB.  A first scan changes the same pages again and again, since contents
 # are in no order; with SQLite's 4 MB they are written to the file as often.
@@ -174,21 +176,28 @@ class Index:
 
     def known_rows(self, paths: Iterable[Path]) -> Iterator[Row]:
         """L{row} of many paths at once: of those of which anything is known."""
-        names: dict[bytes, list[bytes]] = {}
-        for path in paths:
-            parent, name = split(path)
-            names.setdefault(parent, []).append(name)
-        for parent, wanted in names.items():
-            for start in range(0, len(wanted), _AT_ONCE):
-                some = wanted[start : start + _AT_ONCE]
+        for parent, wanted in _by_directory(paths).items():
+            names = [split(path)[1] for path in wanted]
+            for start in range(0, len(names), _AT_ONCE):
+                some = names[start : start + _AT_ONCE]
                 places = ", ".join("?" * len(some))
                 yield from self._rows(
                     f"WHERE parent = ? AND name IN ({places})", (parent, *some)
                 )
 
+    def knows_any(self, paths: Iterable[Path]) -> bool:
+        """Is anything known of any of these?"""
+        # Mostly nothing at all is known of a whole directory.
+        known = [
+            names
+            for parent, names in _by_directory(paths).items()
+            if self._db.execute(_ANY_CHILD, (parent,)).fetchone()
+        ]
+        return bool(known) and any(True for _ in self.known_rows(itertools.chain(*known)))
+
     def save(self, rows: Iterable[Row]) -> None:
         """Insert or replace."""
-        self._db.executemany(_SAVE, map(to_columns, rows))
+        insert(self._db, _SAVE, _WIDTH, map(to_columns, rows))
 
     def save_shown(self, rows: Iterable[Row]) -> None:
         """Of known rows, replace only what others have shown."""
@@ -382,3 +391,11 @@ class Index:
             "UPDATE holder SET number = ?, acknowledged = ?, level = ? WHERE id = ?",
             ((row.number, row.acknowledged, row.level, row.key) for row in rows),
         )
+
+
+def _by_directory(paths: Iterable[Path]) -> dict[bytes, list[Path]]:
+    """Paths by the directory that they lie in."""
+    found: dict[bytes, list[Path]] = {}
+    for path in paths:
+        found.setdefault(path.rpartition(b"/")[0], []).append(path)
+    return found

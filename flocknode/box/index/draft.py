@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import attrs
+import msgspec
+from msgspec.structs import replace
 
 from flocknode.box.index.database import Index
 from flocknode.box.index.rows import Row, is_complete, parents
@@ -19,8 +20,7 @@ from flocknode.box.merge.reconcile import numbering
 from flocknode.box.values import History, Path, VersionId
 
 
-@attrs.frozen
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """
     A row as it was before and as it is now.
 
@@ -187,7 +187,7 @@ class Draft:
             old, new = change.old, change.new
             if new is None:
                 continue
-            if old is not None and attrs.evolve(old, shown=new.shown) == new:
+            if old is not None and replace(old, shown=new.shown) == new:
                 seen.append(new)
             else:
                 whole.append(new)
@@ -205,7 +205,7 @@ def _adopted(row: Row) -> Row:
     if head is None:
         return row
     if placed is not None and placed.id != head.id and placed.value == head.value:
-        placed = attrs.evolve(placed, id=head.id)
+        placed = replace(placed, id=head.id)
     complete = is_complete(head, placed)
     if placed is row.placed and complete == row.complete:
         return row

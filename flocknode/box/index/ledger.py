@@ -6,7 +6,7 @@ every change, in the same transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
 import attrs
@@ -16,6 +16,7 @@ from flocknode.box.index.database import HolderRow, Index
 from flocknode.box.index.draft import Change, Draft
 from flocknode.box.index.rows import Row, shown
 from flocknode.box.index.totals import Totals, is_conflict_name
+from flocknode.box.merge.conflict import MARK
 from flocknode.box.values import Head, Holder
 
 _SUMS = "sums"
@@ -73,7 +74,7 @@ class Ledger:
             for each in self.index.rows():
                 self.totals.apply(None, each)
         self.totals.conflicts.update(
-            filter(is_conflict_name, self.index.named_like(b".conflict-"))
+            filter(is_conflict_name, self.index.named_like(MARK))
         )
         self._holders: dict[Holder, HolderRow] = {}
         self._names: dict[int, Holder] = {}
@@ -97,9 +98,40 @@ class Ledger:
         @param also: writes what belongs to it, within the same transaction.
         @return: the rows that changed, by their new numbers.
         """
+        changes: list[Change] = []
+
+        def write() -> int:
+            written, highest = draft.write(self.totals, self.highest)
+            changes.extend(written)
+            return highest
+
+        self._commit(write, also)
+        return changes
+
+    def add(self, rows: Sequence[Row], also: Callable[[], None] = _nothing) -> list[Change]:
+        """
+        L{commit} of rows that nothing has to be drafted for: of none of these
+        paths anything is known.
+
+        @param rows: by their numbers, which follow L{highest}; at least one.
+        """
+
+        def write() -> int:
+            self.index.save(rows)
+            for row in rows:
+                self.totals.apply(None, row)
+            return rows[-1].number
+
+        self._commit(write, also)
+        return [Change(row.path, None, row) for row in rows]
+
+    def _commit(self, write: Callable[[], int], also: Callable[[], None]) -> None:
+        """
+        @param write: writes rows, and says which number is the highest now.
+        """
         try:
             with self.index.transaction():
-                changes, highest = draft.write(self.totals, self.highest)
+                highest = write()
                 also()
                 self.index.set_meta(_HIGHEST, highest)
                 self._save_sums()
@@ -109,7 +141,6 @@ class Ledger:
             raise
         self.highest = highest
         self._dirty.clear()
-        return changes
 
     def forget(self, changes: Iterable[Change], also: Callable[[], None] = _nothing) -> None:
         """

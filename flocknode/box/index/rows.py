@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import struct
 
-import attrs
 import msgspec
 
 from flocknode.box.disk.folder import Stat
@@ -36,8 +35,7 @@ _decode = msgspec.msgpack.Decoder(
 )
 
 
-@attrs.frozen
-class Placed:
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """
     What this folder holds at a path.
 
@@ -53,8 +51,7 @@ class Placed:
     disk: Stat | None
 
 
-@attrs.frozen
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """
     All that the index knows of one path.
 
@@ -84,16 +81,14 @@ class Row:
     @property
     def pending(self) -> bool:
         """Whether the folder does not hold the settled head yet."""
-        head = self.head
-        if head is None:
-            return False
-        return self.placed is None or self.placed.id != head.id
+        heads, placed = self.history.heads, self.placed
+        return bool(heads) and (placed is None or placed.id != heads[0].id)
 
     @property
     def weight(self) -> int:
         """Bytes that this entry counts for."""
-        head = self.head
-        return 0 if head is None else head.size + COST
+        heads = self.history.heads
+        return heads[0].size + COST if heads else 0
 
 
 def joined(parent: bytes, name: bytes) -> Path:

@@ -16,7 +16,7 @@ import msgspec
 from blake3 import blake3
 
 from flocknode.box.index.rows import Row, shown
-from flocknode.box.merge.conflict import original
+from flocknode.box.merge.conflict import MARK, original
 from flocknode.box.merge.history import is_alive
 from flocknode.box.values import Kind, Path
 
@@ -28,15 +28,14 @@ _LENGTH = struct.Struct(">I")
 
 def row_digest(row: Row) -> int:
     """BLAKE3 over the path, the sorted ids of the heads, and completeness."""
-    parts = [_LENGTH.pack(len(row.path)), row.path]
-    parts += [head.id for head in row.history.heads]
-    parts.append(b"\1" if row.complete else b"\0")
-    return int.from_bytes(blake3(b"".join(parts)).digest(length=16), "big")
+    ids = b"".join([head.id for head in row.history.heads])
+    packed = _LENGTH.pack(len(row.path)) + row.path + ids + (b"\1" if row.complete else b"\0")
+    return int.from_bytes(blake3(packed).digest(length=16), "big")
 
 
 def is_conflict_name(path: bytes) -> bool:
     """Whether the last component is the name of a conflict sibling."""
-    return b".conflict-" in path and original(path.rpartition(b"/")[2]) is not None
+    return MARK in path and original(path.rpartition(b"/")[2]) is not None
 
 
 class Totals:
@@ -91,12 +90,11 @@ class Totals:
             self._add(new, 1)
 
     def _add(self, row: Row, sign: int) -> None:
-        head = row.head
+        head, placed = row.head, row.placed
         if head is None:
             return
         if is_alive(row.history):
             self.digest = (self.digest + sign * row_digest(row)) % DIGEST_MODULUS
-        placed = row.placed
         if (
             placed is not None
             and not placed.value.deleted
@@ -115,13 +113,13 @@ class Totals:
                 self.needed_bytes += sign * head.size
         if not row.complete:
             return
-        weight = sign * row.weight
+        weight, uncounted = sign * row.weight, self._is_uncounted(row)
         self.complete += weight
-        if self._is_uncounted(row):
+        if uncounted:
             self._uncounted += weight
         for key in _holders_level(row):
             self.level[key] = self.level.get(key, 0) + weight
-            if self._is_uncounted(row):
+            if uncounted:
                 self._uncounted_level[key] = self._uncounted_level.get(key, 0) + weight
 
     def _is_uncounted(self, row: Row) -> bool:

@@ -25,6 +25,9 @@ MAX_NAME = 255
 MAX_PATH = LONGEST_PATH
 """Bytes in a path below a box."""
 
+MARK = b".conflict-"
+"""In the name of every conflict sibling."""
+
 _MAX_EXTENSION = 32
 # What follows the last dot of a name is an extension only if it is this short
 # (dot included); the stem can be cut to fit, the extension can not.

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import attrs
+import msgspec
 from blake3 import blake3
 
 from flocknode.box.values import Head, History, Kind, Value, VersionId
@@ -57,8 +57,7 @@ NOTHING = History()
 """The history of a path that no one has ever heard of."""
 
 
-@attrs.frozen
-class Unseen:
+class Unseen(msgspec.Struct, frozen=True, gc=False):
     """
     A local change that no one else can have heard of.
 
@@ -79,8 +78,7 @@ class Unseen:
     after: History
 
 
-@attrs.frozen
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """
     What a local change makes of a path.
 
@@ -150,6 +148,11 @@ def is_alive(history: History) -> bool:
     return any(not head.value.deleted for head in heads)
 
 
+def first_version(value: Value, size: int) -> History:
+    """The history of a path of which nothing was known before this version."""
+    return History((Head(VersionId(PARENTLESS + value_half(value)), 0, value, size),))
+
+
 def local_change(
     history: History,
     placed: VersionId | None,
@@ -180,9 +183,8 @@ def local_change(
         return Change(history, placed, None)
     if placed is None and history == NOTHING:
         # What follows would come to the same: most paths of a first scan.
-        first = VersionId(PARENTLESS + value_half(value))
-        created = History((Head(first, 0, value, size),))
-        return Change(created, first, Unseen(history, None, created))
+        created = first_version(value, size)
+        return Change(created, created.heads[0].id, Unseen(history, None, created))
     known = dict(_known(history))
     superseded: tuple[tuple[VersionId, int], ...] = ()
     if placed is not None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from flocknode.box.merge.conflict import MARK
 from flocknode.box.merge.history import NOTHING, is_alive, is_directory, join
 from flocknode.box.merge.settling import Sibling, as_directory, settle
 from flocknode.box.values import History, Path
@@ -150,7 +151,7 @@ def numbering(tree: Tree, paths: Iterable[Path]) -> list[Path]:
             emptied.update(paths_above(path))
         elif path in emptied and not is_directory(history.heads[0].value):
             replacing.append(path)
-        elif b".conflict-" in path.rpartition(b"/")[2]:
+        elif MARK in path.rpartition(b"/")[2]:
             siblings.append(path)
         else:
             created.append(path)

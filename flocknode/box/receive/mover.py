@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 
 import attrs
+from msgspec.structs import replace
 
 from flocknode.box.disk.folder import FileType
 from flocknode.box.disk.placement import (
@@ -280,14 +281,14 @@ class Mover:
             events.afresh.add(path)
             if disk is not None:
                 # Not what is there: it is hashed again, also after a restart.
-                disk = attrs.evolve(disk, ctime_ns=disk.ctime_ns - 1)
+                disk = replace(disk, ctime_ns=disk.ctime_ns - 1)
         held = Held(head.id, head.value, head.size, disk)
-        draft.put(attrs.evolve(draft.row(path), placed=held))
+        draft.put(replace(draft.row(path), placed=held))
         if placement.source is not None:
             row = draft.row(placement.source)
             if row.head is not None and row.head.value.deleted:
                 gone = Held(row.head.id, TOMBSTONE, 0, None)
-                draft.put(attrs.evolve(row, placed=gone))
+                draft.put(replace(row, placed=gone))
             else:
                 events.look.add(placement.source)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import attrs
+from msgspec.structs import replace
 
 from flocknode.box.disk.site import Site
 from flocknode.box.index.contents import Contents, KeptRow
@@ -143,7 +144,7 @@ class Restorer:
     def _restore(self, row: KeptRow, target: Path) -> Iterator[None]:
         value = Value(kind=row.kind, mode=row.mode, mtime_ns=row.mtime_ns, content=row.content)
         if row.kind is Kind.SYMLINK:
-            value = attrs.evolve(value, mode=0)
+            value = replace(value, mode=0)
         there = self._putter.row(target)
         if there is not None and there.placed is not None and there.placed.value == value:
             return

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 import attrs
+from msgspec.structs import replace
 
 from flocknode.box.content import block_hash, block_size_for
 from flocknode.box.disk.folder import FileType, Stat
@@ -106,7 +107,7 @@ class SecondLook:
             stat = self._site.versions.stat(row.name)
             if stat is not None and (stat.size, stat.mtime_ns) != (row.size, row.mtime_ns):
                 # It is not known any more what it was a change of.
-                self.expect(Kept(row.name, attrs.evolve(stat, inode=0)), row.path, None)
+                self.expect(Kept(row.name, replace(stat, inode=0)), row.path, None)
 
     def row(self, path: Path, kept: Kept, content: bytes) -> KeptRow:
         """What the index remembers of it."""

@@ -10,9 +10,9 @@ that.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-import attrs
+from msgspec.structs import replace
 
 from flocknode.box.content import BlockList, encode_list
 from flocknode.box.disk.folder import FileType
@@ -20,9 +20,10 @@ from flocknode.box.disk.site import Site
 from flocknode.box.index.draft import Change, Draft
 from flocknode.box.index.ledger import Ledger
 from flocknode.box.index.rows import COST, Placed, Row, parents
-from flocknode.box.merge.history import Unseen, local_change
+from flocknode.box.merge.history import NOTHING, Unseen, local_change
 from flocknode.box.merge.reconcile import settle_paths
 from flocknode.box.survey.hashing import Hashed
+from flocknode.box.survey.newcomers import all_new, rows_of, trusted_stat
 from flocknode.box.survey.observe import Observation, observed_value
 from flocknode.box.values import Path, Value, VersionId
 from flocknode.errors import BoxError
@@ -62,8 +63,11 @@ class LocalChanges:
             now: look at them anew.
         @raise Away: something seems deleted, but the folder is not the box's.
         """
+        observations = tuple(observations)
+        if all_new(self._ledger.index, observations):
+            return self._add(site, observations), set()
         draft = Draft(self._ledger.index)
-        observations = tuple(self._with_all_below(site, tuple(observations)))
+        observations = tuple(self._with_all_below(site, observations))
         draft.prepare(seen.path for seen in observations)
         again: set[Path] = set()
         unseen: dict[Path, Unseen | None] = {}
@@ -81,15 +85,10 @@ class LocalChanges:
             change = local_change(
                 row.history, held, value, size, self._unseen.get(seen.path)
             )
-            disk = seen.stat
-            if seen.doubtful and disk is not None:
-                # Not what is there: whoever compares hashes it again, also
-                # after a restart.
-                disk = attrs.evolve(disk, ctime_ns=disk.ctime_ns - 1)
             placed = (
                 None
                 if change.placed is None
-                else Placed(change.placed, value, size, disk)
+                else Placed(change.placed, value, size, trusted_stat(seen))
             )
             if seen.hashed is not None and len(seen.hashed.blocks) > 1:
                 lists.append(seen.hashed)
@@ -114,6 +113,17 @@ class LocalChanges:
         self.total = total
         self._remember(unseen)
         return changes, again
+
+    def _add(self, site: Site, observations: Sequence[Observation]) -> list[Change]:
+        """Take in what is L{all_new}."""
+        if not observations:
+            return []
+        rows = rows_of(observations, site.capabilities, self._ledger.highest)
+        lists = [seen.hashed for seen in observations if seen.hashed is not None]
+        changes = self._ledger.add(rows, lambda: self.add_lists(lists))
+        self.total += sum(row.weight for row in rows)
+        self._remember({row.path: Unseen(NOTHING, None, row.history) for row in rows})
+        return changes
 
     def _with_all_below(
         self, site: Site, observations: Collection[Observation]
@@ -157,7 +167,7 @@ class LocalChanges:
         held: VersionId | None = None if before is None else before.id
         change = local_change(row.history, held, value, size)
         if change.history != row.history:
-            draft.put(attrs.evolve(row, history=change.history))
+            draft.put(replace(row, history=change.history))
             self.total += size + COST
         self._unseen.pop(path, None)
         return value, size

@@ -11,8 +11,10 @@ import os
 import stat as modes
 import sys
 from collections.abc import Callable, Collection, Iterator, MutableMapping
+from operator import itemgetter
 
 import attrs
+import msgspec
 
 from flocknode.box.content import block_hash, block_size_for, content_hash
 from flocknode.box.disk.folder import TYPES, FileType, Folder, Stat, is_reserved
@@ -34,6 +36,10 @@ _NUMBERS = {format: int(type) for format, type in TYPES.items()}
 
 _DIRECTORY = int(FileType.DIRECTORY)
 _FILE = int(FileType.FILE)
+
+WHOLE = 1024 * 1024
+"""Bytes of a file that is read in one go: each call costs as much as reading
+some KiB, and the interpreter lock."""
 
 PIECE = 8 * 1024 * 1024
 """Bytes that are hashed in one go of files that several threads hash."""
@@ -68,8 +74,7 @@ class Listing:
     looked: int = 0
 
 
-@attrs.frozen
-class Hashed:
+class Hashed(msgspec.Struct, frozen=True, gc=False):
     """
     The content of a file or link at the moment of C{stat}.
 
@@ -204,8 +209,9 @@ class Scanner:
                 # Most of what is looked at: nothing is made of it.
                 del known[name]
                 continue
-            stat = seen(prefix + name, stat_of(result))
-            if stat is None or ignored(Path(prefix + name), stat.type):
+            here = Path(prefix + name)
+            stat = seen(here, stat_of(result))
+            if stat is None or ignored(here, stat.type):
                 continue
             if stat.type is FileType.DIRECTORY:
                 directories.append(name)
@@ -216,7 +222,7 @@ class Scanner:
                 del known[name]
                 continue
             found.append((name, stat))
-        found.sort(key=lambda each: each[0])
+        found.sort(key=itemgetter(0))
         directories.sort()
         return Listing(
             Path(path), tuple(found), None, tuple(directories), tuple(names), len(names)
@@ -270,12 +276,12 @@ def hash_open(
 ) -> Hashed:
     """
     Read an open regular file (of the folder or of its version store) once, in
-    pieces of a block.
+    pieces of a block (or at once, if it is small).
 
     @param stat: what it should be, as far as is known.
     @param block_size: bytes; by default what its size asks for.
-    @param cancelled: asked before each block of a file that has several, in
-        any thread.
+    @param cancelled: asked before each block of a file over L{WHOLE}, in any
+        thread.
     @param found: what C{fstat} has just said of it.
     @param spread: who shares the work of a large file.
     @raise Changed: if it is not C{stat} (any more), if it is another after
@@ -289,9 +295,9 @@ def hash_open(
         raise Changed("A file changed before it was read.")
     size = stat.size
     block_size = block_size_for(size) if block_size is None else block_size
-    if size <= block_size:
+    if size <= WHOLE:
         # Most files: as little as can be done.
-        blocks = _hash_small(descriptor, size, cancelled)
+        blocks = _hash_whole(descriptor, size, block_size)
     else:
         piece = PIECE // block_size * block_size or block_size
 
@@ -308,14 +314,15 @@ def hash_open(
 
 def _is(folder: Folder, stat: Stat, result: os.stat_result) -> bool:
     """Is that what the system says of a file now?"""
+    mode = result.st_mode
     same = (
         stat.mtime_ns == result.st_mtime_ns
         and stat.ctime_ns == result.st_ctime_ns
         and stat.size == result.st_size
         and stat.inode == result.st_ino
-        and stat.mode == result.st_mode & 0o777
+        and stat.mode == mode & 0o777
         and stat.type is FileType.FILE
-        and modes.S_ISREG(result.st_mode)
+        and mode & _FORMAT == modes.S_IFREG
     )
     # Not all that the system says counts in each folder.
     return same or (stat.type is FileType.FILE and stat == folder.stat_of(result))
@@ -334,15 +341,15 @@ def _disk_of(result: os.stat_result) -> Disk:
     )
 
 
-def _hash_small(
-    descriptor: int, size: int, cancelled: Callable[[], bool] | None
-) -> list[Hash]:
-    if not size:
-        return []
+def _hash_whole(descriptor: int, size: int, block_size: int) -> list[Hash]:
     data = os.pread(descriptor, size, 0)
-    if len(data) == size:
-        return [block_hash(data)]
-    return _hash_blocks(descriptor, 0, size, size, cancelled)
+    if len(data) != size:
+        # Some file systems give less at a time than there is.
+        return _hash_blocks(descriptor, 0, size, block_size, None)
+    if size <= block_size:
+        return [block_hash(data)] if data else []
+    view = memoryview(data)
+    return [block_hash(view[at : at + block_size]) for at in range(0, size, block_size)]
 
 
 def _hash_blocks(

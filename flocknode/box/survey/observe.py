@@ -6,6 +6,7 @@ From what was seen on disk to the value that a path has now.  Pure.
 from __future__ import annotations
 
 import attrs
+import msgspec
 
 from flocknode.box.disk.folder import Capabilities, FileType, Stat
 from flocknode.box.index.rows import Placed
@@ -21,8 +22,7 @@ _MODES = {Kind.FILE: 0o644, Kind.DIRECTORY: 0o755, Kind.SYMLINK: 0}
 # For what comes from a file system without permission bits.
 
 
-@attrs.frozen
-class Observation:
+class Observation(msgspec.Struct, frozen=True, gc=False):
     """
     What a path was seen to be.
 

@@ -9,9 +9,9 @@ import errno
 import os
 from typing import Any
 
-import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.disk import folder, syscalls
@@ -175,18 +175,18 @@ class StatTests(SynchronousTestCase):
     file = Stat(FileType.FILE, 5, 10, 20, 0o644, 7)
 
     def test_aRenameChangesNothingButTheCtime(self) -> None:
-        renamed = attrs.evolve(self.file, ctime_ns=21)
+        renamed = replace(self.file, ctime_ns=21)
         self.assertTrue(self.file.alike(renamed))
         self.assertFalse(self.file.matches(renamed))
-        self.assertTrue(self.file.matches(attrs.evolve(self.file, links=2)))
+        self.assertTrue(self.file.matches(replace(self.file, links=2)))
 
     def test_everythingElseMakesADifference(self) -> None:
         for other in (
-            attrs.evolve(self.file, size=6),
-            attrs.evolve(self.file, mtime_ns=11),
-            attrs.evolve(self.file, mode=0o600),
-            attrs.evolve(self.file, inode=8),
-            attrs.evolve(self.file, type=FileType.SYMLINK),
+            replace(self.file, size=6),
+            replace(self.file, mtime_ns=11),
+            replace(self.file, mode=0o600),
+            replace(self.file, inode=8),
+            replace(self.file, type=FileType.SYMLINK),
             None,
         ):
             self.assertFalse(self.file.alike(other))
@@ -196,4 +196,4 @@ class StatTests(SynchronousTestCase):
         directory = Stat(FileType.DIRECTORY, 4096, 10, 20, 0o755, 7)
         other = Stat(FileType.DIRECTORY, 8192, 11, 21, 0o755, 8)
         self.assertTrue(directory.matches(other))
-        self.assertFalse(directory.alike(attrs.evolve(other, mode=0o700)))
+        self.assertFalse(directory.alike(replace(other, mode=0o700)))

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from flocknode.box.disk import prepare
 from flocknode.box.disk.folder import FileType
@@ -222,7 +223,7 @@ class PlaceTests(PlacingCase):
 
     def test_valuesThatTheSystemCannotHoldFailOneByOne(self) -> None:
         far = self.link(b"", b"target")
-        far = attrs.evolve(far, value=attrs.evolve(far.value, mtime_ns=1 << 100))
+        far = attrs.evolve(far, value=replace(far.value, mtime_ns=1 << 100))
         outcomes = self.place(
             self.file(b"far", b"data", mtime_ns=1 << 100),
             self.link(b"nul", b"a\0b"),

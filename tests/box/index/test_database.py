@@ -9,6 +9,7 @@ import os
 import sqlite3
 
 from hypothesis import given, settings
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.content import BlockList, encode_list
@@ -143,6 +144,21 @@ class ContentTests(IndexCase):
         )
         self.assertEqual(list(self.index.contents.find_block(content(b"d"))), [])
 
+    def test_many_lists_are_remembered_at_once_and_each_only_once(self) -> None:
+        known, blocks = self.make_list(b"a", b"b")
+        lists = [(known, encode_list(131_072, 200_000, blocks.hashes), blocks)]
+        for number in range(300):
+            hashes = (content(b"%d" % number), content(b"z"))
+            data = encode_list(131_072, 140_000 + number, hashes)
+            each = BlockList(131_072, 140_000 + number, hashes)
+            lists += [(content(data), data, each)] * (1 + number % 2)
+        with self.index.transaction():
+            self.index.contents.add_block_lists(lists)
+        self.assertEqual(len(list(self.index.contents.find_block(content(b"z")))), 300)
+        self.assertEqual(len(list(self.index.contents.find_block(content(b"a")))), 1)
+        for name, data, _ in lists:
+            self.assertEqual(self.index.contents.block_list(name), data)
+
     def test_a_block_is_found_once_in_each_list_the_newest_first(self) -> None:
         lists = [
             self.make_list(*[b"zero"] * 20, b"%d" % number, size=number)[0] for number in range(20)
@@ -159,10 +175,9 @@ class ContentTests(IndexCase):
         names = [self.make_list(b"a", b"%d" % number)[0] for number in range(4)]
         row = holding(b"held", b"x")
         assert row.placed is not None
-        import attrs
 
-        value = attrs.evolve(row.placed.value, content=names[0])
-        self.save(attrs.evolve(row, placed=attrs.evolve(row.placed, value=value)))
+        value = replace(row.placed.value, content=names[0])
+        self.save(replace(row, placed=replace(row.placed, value=value)))
         kept = KeptRow(b"name", Path(b"p"), names[1], 1, Kind.FILE, 0o644, 0, 1.0)
         with self.index.transaction():
             self.index.contents.add_kept([kept])

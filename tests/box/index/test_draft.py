@@ -5,7 +5,7 @@ Tests for L{flocknode.box.index.draft}.
 
 from __future__ import annotations
 
-import attrs
+from msgspec.structs import replace
 
 from flocknode.box.index.draft import Change, Draft
 from flocknode.box.index.rows import Placed, Row, pack_shown
@@ -67,12 +67,12 @@ class DraftTests(IndexCase):
         assert row is not None
         assert row.placed is not None
         self.assertEqual(self.put(row), [])
-        shown = attrs.evolve(row, shown=pack_shown({1: (VersionId(b"v" * 16), True)}))
+        shown = replace(row, shown=pack_shown({1: (VersionId(b"v" * 16), True)}))
         self.put(shown)
-        touched = attrs.evolve(shown, placed=attrs.evolve(row.placed, disk=stat(9)))
+        touched = replace(shown, placed=replace(row.placed, disk=stat(9)))
         self.put(touched)
         self.assertEqual((self.highest, self.index.row(b"a")), (1, touched))
-        self.put(attrs.evolve(touched, placed=None))
+        self.put(replace(touched, placed=None))
         self.assertEqual(self.highest, 2)
 
     def test_numbers_follow_creations_before_deletions(self) -> None:
@@ -106,7 +106,7 @@ class DraftTests(IndexCase):
         self.write(draft)
         found = self.index.row(b"a")
         assert found is not None
-        self.assertEqual(found.placed, attrs.evolve(row.placed, id=newer.id))
+        self.assertEqual(found.placed, replace(row.placed, id=newer.id))
         self.assertFalse(found.pending)
 
     def test_content_that_is_there_makes_another_version_complete(self) -> None:
@@ -133,7 +133,7 @@ class DraftTests(IndexCase):
         self.write(draft)
         self.assertEqual({row.path for row in self.index.rows() if row.local}, {b"a"})
         newer = head(file(b"y"), 1, row.head.id)
-        self.put(attrs.evolve(row, history=History((newer,)), placed=None))
+        self.put(replace(row, history=History((newer,)), placed=None))
         self.assertEqual({row.path for row in self.index.rows() if row.local}, set())
 
     def test_alive_below_sees_the_index_and_what_is_drafted(self) -> None:

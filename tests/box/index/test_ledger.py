@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
-import attrs
+from msgspec.structs import replace
 
 from flocknode.box.index.database import Index
 from flocknode.box.index.draft import Draft
@@ -48,7 +48,7 @@ class LedgerTests(IndexCase):
         entry = holding(b"a", b"x", local=True)
         assert entry.head is not None
         shown = pack_shown({row.key: (entry.head.id, True)})
-        self.commit(attrs.evolve(entry, shown=shown), holding(b"b", b"12"))
+        self.commit(replace(entry, shown=shown), holding(b"b", b"12"))
         self.ledger.set_folder(b"f" * 16)
         before = self.ledger
         after = self.again()
@@ -79,7 +79,7 @@ class LedgerTests(IndexCase):
         row = self.ledger.meet(ANN, 5)
         entry = holding(b"a", b"x")
         assert entry.head is not None
-        self.commit(attrs.evolve(entry, shown=pack_shown({row.key: (entry.head.id, True)})))
+        self.commit(replace(entry, shown=pack_shown({row.key: (entry.head.id, True)})))
         found = self.index.row(b"a")
         assert found is not None
         self.assertEqual(self.ledger.showing(found, entry.head), {ANN})
@@ -94,7 +94,7 @@ class LedgerTests(IndexCase):
         keys = [self.ledger.meet(holder, 1).key for holder in (ANN, BEN)]
         same = VersionId(b"parents!" + entry.head.id[8:])
         shown = pack_shown({keys[0]: (same, True), keys[1]: (entry.head.id, False)})
-        row = attrs.evolve(entry, shown=shown)
+        row = replace(entry, shown=shown)
         self.assertEqual(self.ledger.showing(row, entry.head), {ANN})
 
     def test_acknowledged_numbers_only_rise(self) -> None:

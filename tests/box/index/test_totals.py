@@ -5,9 +5,9 @@ Tests for L{flocknode.box.index.totals}.
 
 from __future__ import annotations
 
-import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.index.rows import COST, Row, pack_shown
@@ -27,7 +27,7 @@ def showing(row: Row, *keys: int, complete: bool = True) -> Row:
     """Holders show the row's head."""
     assert row.head is not None
     shown = dict.fromkeys(keys, (row.head.id, complete))
-    return attrs.evolve(row, shown=pack_shown(shown))
+    return replace(row, shown=pack_shown(shown))
 
 
 class TotalsTests(SynchronousTestCase):
@@ -69,12 +69,12 @@ class TotalsTests(SynchronousTestCase):
     def test_the_digest_depends_on_path_heads_and_completeness(self) -> None:
         row = holding(b"a", b"x")
         others = [
-            attrs.evolve(row, path=Path(b"b")),
-            attrs.evolve(row, complete=False),
-            attrs.evolve(row, history=holding(b"a", b"y").history),
+            replace(row, path=Path(b"b")),
+            replace(row, complete=False),
+            replace(row, history=holding(b"a", b"y").history),
         ]
         self.assertEqual(len({row_digest(each) for each in [row, *others]}), 4)
-        same = attrs.evolve(row, number=99, placed=None, shown=showing(row, 1).shown)
+        same = replace(row, number=99, placed=None, shown=showing(row, 1).shown)
         self.assertEqual(row_digest(same), row_digest(row))
 
     def test_who_shows_nothing_lacks_everything_that_is_complete(self) -> None:
@@ -86,7 +86,7 @@ class TotalsTests(SynchronousTestCase):
         self.assertEqual(totals(showing(row, 3)).lacking(3), 0)
         self.assertEqual(totals(showing(row, 3, complete=False)).lacking(3), 5 + COST)
         other = pack_shown({3: (VersionId(b"other" * 3 + b"!"), True)})
-        self.assertEqual(totals(attrs.evolve(row, shown=other)).lacking(3), 5 + COST)
+        self.assertEqual(totals(replace(row, shown=other)).lacking(3), 5 + COST)
 
     def test_what_was_in_no_round_is_not_lacking_until_it_is_counted(self) -> None:
         first = holding(b"a", b"12345", 1, local=True)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import itertools
 
-import attrs
 from hypothesis import given
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.merge.history import (
@@ -44,7 +44,7 @@ class VersionTests(SynchronousTestCase):
         self.assertEqual(parentless.hex(), "0000000000000000" + value_half(ONE).hex())
         self.assertEqual(value_half(ONE).hex(), "446a0b8edbb3f2f4")
         self.assertEqual(version_id([parentless], TWO).hex(), "ff9c242c6aa39c8b3b5daff48b78545e")
-        self.assertEqual(value_half(attrs.evolve(ONE, mtime_ns=-(2**70))).hex(), "b6a810b89c969e8a")
+        self.assertEqual(value_half(replace(ONE, mtime_ns=-(2**70))).hex(), "b6a810b89c969e8a")
 
     def test_the_order_of_parents_does_not_matter(self) -> None:
         """They are a set."""
@@ -81,8 +81,8 @@ class VersionTests(SynchronousTestCase):
         """Values from outside are bound to their ids."""
         head = first(ONE).history.heads[0]
         self.assertTrue(matches(head))
-        self.assertFalse(matches(attrs.evolve(head, value=TWO)))
-        self.assertFalse(matches(attrs.evolve(head, id=VersionId(head.id + b"\0"))))
+        self.assertFalse(matches(replace(head, value=TWO)))
+        self.assertFalse(matches(replace(head, id=VersionId(head.id + b"\0"))))
 
 
 class LocalChangeTests(SynchronousTestCase):
@@ -275,7 +275,7 @@ class JoinTests(SynchronousTestCase):
             (VersionId(number.to_bytes(16, "big")), number)
             for number in range(1, MAX_SUPERSEDED + 1)
         )
-        head = attrs.evolve(first(TWO).history.heads[0], depth=MAX_SUPERSEDED + 1)
+        head = replace(first(TWO).history.heads[0], depth=MAX_SUPERSEDED + 1)
         new = join(History((head,), many), History((), ((base.history.heads[0].id, 0),)))
         self.assertEqual(new.superseded, many)
         settled, siblings = settle(PATH, join(new, base.history))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.content import block_hash
@@ -61,18 +62,18 @@ class IncomingTests(SynchronousTestCase):
                 made(5000, kind=Kind.SYMLINK, content=content),
                 made(deleted=True, mode=1),
                 made(5, deleted=True),
-                entry(attrs.evolve(GOOD.history.heads[0], depth=-1)),
-                entry(attrs.evolve(GOOD.history.heads[0], id=VersionId(b"i" * 16))),
-                entry(attrs.evolve(GOOD.history.heads[0], id=VersionId(b"i" * 15))),
+                entry(replace(GOOD.history.heads[0], depth=-1)),
+                entry(replace(GOOD.history.heads[0], id=VersionId(b"i" * 16))),
+                entry(replace(GOOD.history.heads[0], id=VersionId(b"i" * 15))),
                 entry(),
                 entry(*GOOD.history.heads * (MAX_HEADS + 1)),
                 attrs.evolve(GOOD, block_size=262_144),
                 attrs.evolve(
-                    GOOD, history=attrs.evolve(GOOD.history, superseded=((VersionId(b"short"), 1),))
+                    GOOD, history=replace(GOOD.history, superseded=((VersionId(b"short"), 1),))
                 ),
                 attrs.evolve(
                     GOOD,
-                    history=attrs.evolve(GOOD.history, superseded=((VersionId(b"i" * 16), -1),)),
+                    history=replace(GOOD.history, superseded=((VersionId(b"i" * 16), -1),)),
                 ),
             )
         ):

@@ -9,9 +9,9 @@ import random
 import time
 from collections.abc import Iterable
 
-import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.merge.history import (
@@ -281,7 +281,7 @@ class JoinDeltaTests(SynchronousTestCase):
         """
         entries = delta(d=version(DIRECTORY))
         entries += [
-            (Path(b"d/%d" % number), version(attrs.evolve(file(1), mtime_ns=number)))
+            (Path(b"d/%d" % number), version(replace(file(1), mtime_ns=number)))
             for number in range(5000)
         ]
         tree = MemoryTree()

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import itertools
 
-import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.merge.history import (
@@ -83,7 +83,7 @@ class SettleTests(SynchronousTestCase):
         base = first(ONE)
         joined = join(
             after(base, file(2, mtime=50)).history,
-            after(base, attrs.evolve(file(2, mtime=60), mode=0o600)).history,
+            after(base, replace(file(2, mtime=60), mode=0o600)).history,
         )
         settled, siblings = settle(PATH, joined)
         self.assertEqual((value_of(settled).mtime_ns, siblings), (60, ()))

@@ -5,7 +5,7 @@ Tests for L{flocknode.box.receive.tasks}.
 
 from __future__ import annotations
 
-import attrs
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.disk.folder import FileType
@@ -65,7 +65,7 @@ class ActionTests(SynchronousTestCase):
 
     def test_same_content_of_what_is_not_on_disk_is_needed(self) -> None:
         assert self.file is not None
-        placed = attrs.evolve(self.file, disk=None)
+        placed = replace(self.file, disk=None)
         self.assertEqual(
             action_for(row(file(b"old", 5), 3, placed)), (Action.FILE, content(b"old"))
         )

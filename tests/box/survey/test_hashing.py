@@ -256,6 +256,12 @@ class HashFileTests(FolderCase):
         self.patch(os, "pread", lambda at, size, offset: read(at, size // 2, offset))
         self.assertEqual(self.scanner.hash_file(b"file").content, block_hash(b"some data"))
 
+    def test_itIsTheSameWhetherItIsReadAtOnceOrInBlocks(self) -> None:
+        self.write(b"file", os.urandom(300 * KIB))
+        whole = self.scanner.hash_file(b"file")
+        self.patch(hashing, "WHOLE", 128 * KIB)
+        self.assertEqual(self.scanner.hash_file(b"file"), whole)
+
     def test_refusesAFileThatIsNotWhatItShouldBe(self) -> None:
         self.write(b"file", b"old")
         stat = self.folder.lstat(b"file")
@@ -276,6 +282,7 @@ class HashFileTests(FolderCase):
                 self.scanner.hash_file(b"file")
 
     def test_canBeCancelledBetweenBlocks(self) -> None:
+        self.patch(hashing, "WHOLE", 128 * KIB)
         self.write(b"file", b"y" * 300 * KIB)
         answers = [False, True]
         with self.assertRaises(Changed):

@@ -5,7 +5,7 @@ Tests for L{flocknode.box.survey.observe}.
 
 from __future__ import annotations
 
-import attrs
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.content import block_size_for
@@ -51,30 +51,30 @@ class ObserveTests(SynchronousTestCase):
         )
 
     def test_what_the_file_system_made_of_the_value_is_no_change(self) -> None:
-        touched = attrs.evolve(STAT, ctime_ns=99, inode=5)
+        touched = replace(STAT, ctime_ns=99, inode=5)
         self.assertEqual(self.value(touched), VALUE)
 
     def test_only_what_changed_on_disk_changes(self) -> None:
         self.assertEqual(
-            self.value(attrs.evolve(STAT, mode=0o700)), attrs.evolve(VALUE, mode=0o700)
+            self.value(replace(STAT, mode=0o700)), replace(VALUE, mode=0o700)
         )
         self.assertEqual(
-            self.value(attrs.evolve(STAT, mtime_ns=4_000_000_000)),
-            attrs.evolve(VALUE, mtime_ns=4_000_000_000),
+            self.value(replace(STAT, mtime_ns=4_000_000_000)),
+            replace(VALUE, mtime_ns=4_000_000_000),
         )
         self.assertEqual(
-            self.value(STAT, b"new"), attrs.evolve(VALUE, content=content(b"new"))
+            self.value(STAT, b"new"), replace(VALUE, content=content(b"new"))
         )
 
     def test_modes_of_a_file_system_without_them_mean_nothing(self) -> None:
-        changed = attrs.evolve(STAT, mode=0o777)
+        changed = replace(STAT, mode=0o777)
         self.assertEqual(self.value(changed, modes=False).mode, 0o640)
         self.assertEqual(self.value(changed, placed=None, modes=False).mode, 0o644)
 
     def test_what_was_of_another_kind_has_nothing_to_say(self) -> None:
-        made = attrs.evolve(STAT, type=FileType.DIRECTORY, mode=0o700)
+        made = replace(STAT, type=FileType.DIRECTORY, mode=0o700)
         self.assertEqual(self.value(made), Value(kind=Kind.DIRECTORY, mode=0o700))
-        link = attrs.evolve(STAT, type=FileType.SYMLINK, mode=0o777)
+        link = replace(STAT, type=FileType.SYMLINK, mode=0o777)
         self.assertEqual(
             self.value(link, b"target"),
             Value(kind=Kind.SYMLINK, mtime_ns=2_000_000_000, content=content(b"target")),
