@@ -187,6 +187,11 @@ class Box(Service):
         return self._mirror.numbers.digest
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Has anybody else ever shown that he has it?"""
+        return self._mirror.is_elsewhere
+
+    @property
     def folder_id(self) -> bytes | None:
         """What the marker of its folder says, while that is there."""
         site = self._presence.site

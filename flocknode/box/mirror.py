@@ -33,6 +33,11 @@ class Mirror:
         """@return: how much of a L{new_total} is in the present index; may be negative."""
         return total - self._total_before
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """See L{flocknode.box.box.Box.is_elsewhere}."""
+        return bool(self.numbers.stored or self.numbers.acknowledged)
+
     def stored(self, holder: Holder) -> tuple[int, int]:
         """See L{flocknode.box.box.Box.stored}."""
         return self.numbers.stored.get(holder, (0, 0))

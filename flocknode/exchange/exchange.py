@@ -102,7 +102,7 @@ class Exchange:
         """Do not exchange this box any more."""
         with self._turn(stale=True):
             sharing = self._boxes.pop(box.id)
-            self._offers.removed(box.new_total)
+            self._offers.removed(sharing.offered())
             box.listener = None
             for hash, asked in sharing.swarm.outstanding():
                 self._fetching.unwant(sharing, hash, asked)
@@ -178,10 +178,11 @@ class Exchange:
         """
         with self._turn(stale=True):
             self._clock.start()
-            for id, total in self._offers.counted(counted).items():
-                if id in self._boxes:
-                    self._boxes[id].counted = total
-                    self._boxes[id].box.counted(total)
+            for id, offered in self._offers.counted(counted).items():
+                sharing = self._boxes.get(id)
+                if sharing is not None:
+                    sharing.counted = offered + sharing.withheld
+                    sharing.box.counted(sharing.counted)
             self._forgive()
             for peer in self._members:
                 peer.greet()
@@ -315,12 +316,29 @@ class Exchange:
             for member, size in lacking.items():
                 if not size:
                     self._levels.level(member)
-        digest = sum(int.from_bytes(each.box.digest, "big") for each in self._boxes.values())
+        digest = 0
+        for id, sharing in self._boxes.items():
+            if self._is_private(id, sharing):
+                sharing.withhold()
+            else:
+                digest += int.from_bytes(sharing.box.digest, "big")
         self._offers.update(
-            {id: sharing.box.new_total for id, sharing in self._boxes.items()},
+            {id: sharing.offered() for id, sharing in self._boxes.items()},
             self._backlog.most(lacking),
             missing,
             (digest % (1 << 8 * _DIGEST_SIZE)).to_bytes(_DIGEST_SIZE, "big"),
+        )
+
+    def _is_private(self, id: bytes, sharing: Sharing) -> bool:
+        """
+        Has nobody else this box?  As long as a member was not heard out, it may
+        have it; and with nobody there, nobody is asked.
+        """
+        peers = list(self._members)
+        return (
+            bool(peers)
+            and not sharing.box.is_elsewhere
+            and all(peer.met and not peer.shares(id) for peer in peers)
         )
 
     def _missing(self) -> int:

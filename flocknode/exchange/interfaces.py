@@ -36,6 +36,7 @@ class SharedBox(Protocol):
     @ivar highest: the highest committed number.
     @ivar new_total: bytes of local changes since the process started.
     @ivar digest: 16 bytes of all entries.
+    @ivar is_elsewhere: some member has ever shown that it has it, too.
     """
 
     listener: BoxListener | None
@@ -54,6 +55,9 @@ class SharedBox(Protocol):
 
     @property
     def digest(self) -> bytes: ...
+
+    @property
+    def is_elsewhere(self) -> bool: ...
 
     def entries_after(self, number: int, limit: int) -> Deferred[tuple[list[Entry], int]]:
         """Ascending entries, about C{limit} bytes; complete up to the int."""

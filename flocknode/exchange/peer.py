@@ -76,6 +76,7 @@ class Peer:
 
     @ivar member: 16 bytes.
     @ivar bit: stands for the member in L{flocknode.exchange.swarm}.
+    @ivar met: it has said which boxes it has.
     @ivar errors: records that did not parse.
     @ivar bad: blocks from this member that were not what they should be.
     """
@@ -95,6 +96,7 @@ class Peer:
     ) -> None:
         self.member = member
         self.bit = bit
+        self.met = False
         self.errors = 0
         self.bad = 0
         self.outbox = Outbox(links, member)
@@ -340,6 +342,7 @@ class Peer:
     def _hello(self, hello: Hello) -> None:
         if hello.version != VERSION:
             raise ProtocolError(f"A hello of version {hello.version}; update the older node.")
+        self.met = True
         self._theirs = {numbers.box: numbers for numbers in hello.boxes}
         known = True
         for id, box in self._boxes.items():

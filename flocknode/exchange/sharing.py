@@ -24,6 +24,8 @@ class Sharing:
     @ivar index_id: the box's as it was told to others; 0: its index is not
         open yet.
     @ivar counted: the box's C{new_total} that rounds have counted.
+    @ivar withheld: of its C{new_total}, what was changed while nobody else had
+        the box: that is no news.
     """
 
     def __init__(
@@ -42,6 +44,8 @@ class Sharing:
         self.swarm = Swarm(random, self._sources)
         self.paused_until = float("-inf")
         self.counted = 0
+        self.withheld = 0
+        self._seen = 0
         self.index_id = 0
         self.arrivals = Arrivals(
             box,
@@ -49,6 +53,19 @@ class Sharing:
             lambda batch: failed(self, batch),
         )
         self._members = members
+
+    def withhold(self) -> None:
+        """Nobody else has the box: what was changed is no news, and is counted."""
+        total = self.box.new_total
+        self.withheld += total - self._seen
+        if self.counted != total:
+            self.counted = total
+            self.box.counted(total)
+
+    def offered(self) -> int:
+        """Of C{new_total}, what is news or was."""
+        self._seen = self.box.new_total
+        return self._seen - self.withheld
 
     def _sources(self, content: Hash) -> int:
         return self._members(self.box.sources(content))

@@ -203,6 +203,11 @@ class MemoryBox:
 
         return self._result(join)
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """See L{SharedBox<flocknode.exchange.interfaces.SharedBox>}."""
+        return bool(self._stored or self._acknowledged)
+
     def stored(self, holder: Holder) -> tuple[int, int]:
         """See L{flocknode.exchange.interfaces.SharedBox}."""
         return self._stored.get(holder, (0, 0))

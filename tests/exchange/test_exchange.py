@@ -497,6 +497,37 @@ class Offering(ExchangeCase):
         self.box.put(b"b", bytes(1_000))
         self.assertEqual(self.offers[-1][:2], (2 * CHANGE, CHANGE))
 
+    def test_what_nobody_else_has_is_no_news_until_somebody_has_it(self) -> None:
+        self.exchange.alive(MEMBER, 1)
+        self.box.put(b"a", bytes(1_000))
+        self.assertEqual(self.offers[-1][0], CHANGE)
+        self.receive(Hello(1, ()))
+        self.box.put(b"b", bytes(1_000))
+        self.assertEqual(self.offers[-1], (CHANGE, 0, 0, bytes(16)))
+        self.start_round(CHANGE)
+        self.exchange.round_stopped(1)
+        self.hello()
+        self.wait(0.25)
+        self.assertEqual(self.offers[-1][:2], (CHANGE, 2 * CHANGE))
+        self.assertEqual(self.offers[-1][3], self.box.digest)
+        self.box.put(b"c", bytes(1_000))
+        self.assertEqual(self.offers[-1][:2], (2 * CHANGE, 2 * CHANGE))
+        self.start_round(2 * CHANGE)
+        self.wait(0.25)
+        self.assertEqual(self.offers[-1][:2], (2 * CHANGE, 3 * CHANGE))
+
+    def test_what_somebody_had_who_is_away_is_news(self) -> None:
+        self.meet()
+        self.receive(Ack(self.box.id, self.box.index_id, self.box.highest))
+        self.start_round()
+        self.show()
+        self.exchange.round_stopped(1)
+        self.exchange.lost(MEMBER)
+        self.exchange.alive(OTHER, 1)
+        self.receive(Hello(1, ()), member=OTHER)
+        self.box.put(b"a", bytes(1_000))
+        self.assertEqual(self.offers[-1][0], CHANGE)
+
     def test_a_member_without_the_box_lacks_nothing(self) -> None:
         self.exchange.alive(MEMBER, 1)
         self.receive(Hello(1, ()))
