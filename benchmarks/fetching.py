@@ -26,6 +26,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 from twisted.internet.threads import deferToThreadPool
 
+from benchmarks.boxes import until
+from flocknode.box.box import Box
 from flocknode.box.timers import Timers
 from flocknode.box.values import Path
 from flocknode.forban import catalogue, items, jsonl, names
@@ -40,7 +42,6 @@ from flocknode.forban.neighbours import Address, Neighbours
 from flocknode.forban.remote import RemoteFile
 from flocknode.forban.shelf import Shelf
 from flocknode.forban.wanting import Limits
-from flocknode.testing.shelves import FolderShelf
 
 FILES = 5_000
 SIZE = 4096
@@ -97,7 +98,10 @@ def serve(count: int, better: bool) -> None:
 
 async def fetch(reactor: Any, folder: str, port: int, count: int) -> tuple[float, float]:
     """@return: seconds that it took, and those of the processor."""
-    shelf = FolderShelf(os.path.join(folder, "box"), "papers")
+    os.mkdir(os.path.join(folder, "papers"))
+    box = Box(reactor, "papers", os.path.join(folder, "papers"), os.path.join(folder, "state"))
+    box.startService()
+    await until(reactor, lambda: box.status.state == "in sync")
     shown: Catalogue[Shelf] = catalogue.compile({})
 
     def in_thread(work: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
@@ -113,7 +117,7 @@ async def fetch(reactor: Any, folder: str, port: int, count: int) -> tuple[float
         neighbours,
         indexes,
         asker,
-        Boxes({"papers": shelf}, "papers", lambda _name: False),
+        Boxes({"papers": box.public}, "papers", lambda _name: False),
         folder=os.path.join(folder, "state"),
         catalogue=lambda: shown,
         in_thread=in_thread,
@@ -125,16 +129,13 @@ async def fetch(reactor: Any, folder: str, port: int, count: int) -> tuple[float
     indexes.start()
     started, processor = time.perf_counter(), time.process_time()
     neighbours.heard(Announcement(UUID, "peer", "0" * 40), Address("127.0.0.1", port))
-    while len(shelf.files) < count:
-        waiting: Deferred[None] = Deferred()
-        reactor.callLater(0.05, waiting.callback, None)
-        await waiting
+    await until(reactor, lambda: box.status.files == count)
     taken = time.perf_counter() - started, time.process_time() - processor
     timers.stop()
     await asker.stop()
     await indexes.stop()
-    stopping: Any = fetching.stopService()
-    await stopping
+    await fetching.stopService()
+    await box.stopService()
     return taken
 
 

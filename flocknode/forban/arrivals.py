@@ -182,8 +182,7 @@ class Arrivals:
         )
         if place is not None:
             self.error = ""
-            await self._lane.do(note)
-            await self._in_thread(discard, whole.path)
+            await self._lane.do(_note, note, whole.path)
             return Delivered(place)
         arrival = Arrival(
             _name_of(wanted),
@@ -262,11 +261,17 @@ class Arrivals:
         if shelf is not None:
             await shelf.adopt(arrival.path, self._where(arrival), arrival.mtime_ns)
         assert self._fetched is not None
-        await self._lane.do(self._fetched.arrived, arrival.name)
-        await self._in_thread(discard, self._where(arrival))
+        gone = partial(self._fetched.arrived, arrival.name)
+        await self._lane.do(_note, gone, self._where(arrival))
         del self._waiting[arrival.name]
         self._failures.pop(arrival.name, None)
         self.error = ""
+
+
+def _note(note: Callable[[], None], path: str) -> None:
+    """Note something, and then remove the file that it is about."""
+    note()
+    discard(path)
 
 
 def _name_of(wanted: Wanted) -> str:
