@@ -209,7 +209,7 @@ class Flock:
         arrival = sender.incoming.feed(frame)
         if arrival is None:
             return
-        sender.frame(frame.slot)
+        sender.frame(frame.slot, now - self._time.boundary(frame.slot), len(message))
         if arrival.fresh:
             self._forget(sender)
             self._observer.alive(member, frame.epoch)
@@ -328,6 +328,8 @@ class Flock:
         """Go on in another slot, with nothing of what was shown before."""
         self._slot = self._time.slot(now)
         self._steps.restart()
+        for member in self._members.values():
+            member.intake.renew()
         self._conductor.restart(self._slot)
         self._cover.restart(self._slot, now)
         self._snapshot = self._look(now)

@@ -89,7 +89,9 @@ class Trailer:
     @ivar stop_slot: the first slot without frames; 0: not known yet.
     @ivar step: rate step in force in C{slot + 2}.
     @ivar delivered: the step that all incoming links delivered in the newest
-        slot whose frames had time to arrive; L{flocknode.flock.rate.UNMEASURED}.
+        slot whose frames had time to arrive, and of a slot that begins with a
+        burst, what they would have carried, up to an octave more than the step in
+        force; or L{flocknode.flock.rate.UNMEASURED}.
     @ivar uplink: the most that the sender may send on a link, as a step: its
         uplink; under constant cover its cover rate, if that is less.
     @ivar new: and C{backlog}, C{remaining}: Padmé codes.

@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from flocknode.flock.intake import Intake
 from flocknode.flock.interfaces import MemberId
 from flocknode.flock.members import Member
 from flocknode.flock.pace import Pace
-from flocknode.flock.rate import UNMEASURED, Steps, delivered_step
+from flocknode.flock.rate import (
+    SLOT_SECONDS,
+    UNMEASURED,
+    Steps,
+    burst_frames,
+    carried_step,
+    delivered_step,
+    frames_per_slot,
+    has_burst,
+    step_of,
+)
 from flocknode.flock.rounds import JOIN_SLOTS, Sending
 
 
@@ -32,17 +43,20 @@ class Leading:
         self._pace: Pace | None = None
 
     def delivered(self, slot: int, current: Sending | None) -> int:
-        """The step that all incoming links delivered in a slot of a round."""
+        """
+        The step that all incoming links delivered in a slot of a round; of a slot
+        with a burst, what they could have carried.
+        """
         if current is None or slot < current.start_slot:
             return UNMEASURED
         step = self._steps.at(slot)
-        arrived = [
-            self._members[m].arrived.get(slot, 0)
+        intakes = [
+            self._members[m].intake
             for m in current.members
             if self._members[m].since + JOIN_SLOTS <= slot
         ]
         # Nothing at all comes from one who is gone, not from one who is slow.
-        steps = [delivered_step(step, frames) for frames in arrived if frames]
+        steps = [_carried(intake, slot, step) for intake in intakes if intake.count(slot)]
         return min(steps, default=UNMEASURED)
 
     def boundary(self, slot: int, alive: Sequence[MemberId], current: Sending | None) -> None:
@@ -57,12 +71,26 @@ class Leading:
         trailers = [self._members[m].trailer for m in alive[1:]]
         shown = [trailer for trailer in trailers if trailer is not None]
         ceiling = min([self._steps.own, *(trailer.uplink for trailer in shown)])
-        if self._pace is None:
-            step = self._steps.at(slot + 1)
-            self._pace = Pace(step, calm=step < ceiling)
+        pace = self._pace
+        if pace is None:
+            pace = self._pace = Pace(self._steps.at(slot + 1))
+        own = self.delivered(slot - 2, current)
+        pace.report(slot - 2, own)
         for trailer in shown:
-            self._pace.report(trailer.slot - 1, trailer.delivered)
-        if current is not None:
-            self._pace.report(slot - 2, self.delivered(slot - 2, current))
+            pace.report(trailer.slot - 1, trailer.delivered)
+        newest = [own, *(t.delivered for t in shown if t.slot == slot - 1)]
+        if has_burst(slot - 2) and len(newest) == len(alive) and UNMEASURED not in newest:
+            pace.measured(slot - 2, min(newest))
         in_round = current is not None and slot > current.start_slot
-        self._steps.decide(slot + 2, self._pace.boundary(slot, in_round, ceiling))
+        self._steps.decide(slot + 2, pace.boundary(slot, in_round, ceiling))
+
+
+def _carried(intake: Intake, slot: int, step: int) -> int:
+    """What one link delivered or, if it was measured, could have carried."""
+    delivered = delivered_step(step, intake.count(slot))
+    if delivered < step:
+        # What comes late is no less: queues may be longer than a slot.
+        passed = step_of(intake.passed(slot) / SLOT_SECONDS)
+        return max(delivered, min(passed, step))
+    seconds = intake.seconds(slot, burst_frames(frames_per_slot(step)))
+    return step if seconds is None else carried_step(step, seconds)

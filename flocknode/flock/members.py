@@ -20,6 +20,7 @@ import attrs
 
 from flocknode.flock.flocktime import Estimate, FlockTime
 from flocknode.flock.heartbeat import IDS_SHOWN, Flags, Heartbeat, Trailer, members_hash
+from flocknode.flock.intake import Intake
 from flocknode.flock.interfaces import MemberId
 from flocknode.flock.link import Incoming, Outgoing
 
@@ -32,7 +33,7 @@ APART: Final = 4
 MOST_LISTED: Final = 512
 """Ids that are remembered of what a member shows: twice as many as it can count."""
 REMEMBERED: Final = 6
-"""Slots that snapshots and counts of frames are kept for."""
+"""Slots that snapshots are kept for."""
 
 
 @attrs.frozen
@@ -57,7 +58,7 @@ class Member:
     @ivar status: its latest code; C{trailer} its latest trailer.
     @ivar digest: as the observer was told since the last round.
     @ivar shown: its snapshots by slot.
-    @ivar arrived: frames by the sender's slot.
+    @ivar intake: of its frames.
     @ivar in_round: the round it shows, 0 if none; C{since} the slot in which it
         first did.
     @ivar without_frames: heartbeats from within that round since its last frame.
@@ -72,7 +73,7 @@ class Member:
     status: int = 0
     trailer: Trailer | None = None
     shown: dict[int, Shown] = attrs.field(factory=dict)
-    arrived: dict[int, int] = attrs.field(factory=dict)
+    intake: Intake = attrs.field(factory=Intake)
     in_round: int = 0
     since: int = 0
     without_frames: int = 0
@@ -105,13 +106,12 @@ class Member:
             self.in_round = trailer.round_id
             self.since = trailer.slot
             self.without_frames = 0
+            self.intake.renew()
 
-    def frame(self, slot: int) -> None:
-        """A frame of that slot came."""
+    def frame(self, slot: int, after: float, size: int) -> None:
+        """A frame of so many bytes came, so many seconds after its slot began."""
         self.without_frames = 0
-        self.arrived[slot] = self.arrived.get(slot, 0) + 1
-        if len(self.arrived) > REMEMBERED:
-            self.arrived = _latest(self.arrived)
+        self.intake.add(slot, after, size)
 
     def hears(self) -> frozenset[MemberId]:
         """Whom it shows as heard: the ids of its last turn, and itself."""
@@ -134,7 +134,7 @@ class Member:
         self.trailer = self.digest = None
         self.status = self.count = self.in_round = self.without_frames = 0
         self.shown.clear()
-        self.arrived.clear()
+        self.intake.clear()
         self._listed.clear()
         self.estimate.clear()
         self.incoming.lost()

@@ -2,20 +2,22 @@
 """
 How fast the flock sends: the leader's decisions about the rate step.
 
-The leader alone decides, once in four slots of rounds (longer than it takes to
-hear what came of the last decision), from what members say their incoming links
-delivered, and the least uplink.  Of each slot the least report counts, and of
-the slots the second least: one slot alone is a process that stood still, or a
-member that vanished, and says nothing of the links.
+The leader alone decides, from what members say their incoming links delivered,
+and the least uplink.
 
- - Until frames first fail to arrive, an octave more each time.
- - When some do, two steps less than what did arrive; and there it stays.
- - After four calm decisions, a probe: the step that was held before, if the fall
-   may have been an accident, else one step more.
- - A probe that holds for two decisions (four, if that step failed before) is
-   followed by one of twice the stride.
-   One that fails leads back, at least two steps, and doubles the wait until the
-   step that failed is tried again, up to 256 decisions.
+ - Down: once in four slots of rounds (longer than it takes to hear what came of
+   the last decision), if frames did not arrive, to two steps less than what did.
+   Of each slot the least report counts, and of the slots the second least: one
+   slot alone is a process that stood still, or a member that vanished, and says
+   nothing of the links.
+ - Up: each eighth slot begins with a burst, the same number of frames as ever but
+   half of them at twice the rate.  How quickly those arrive says what the link
+   would carry, up to twice the step in force, without anything being sent too
+   much.  If every member has said so, the least of that is the next step; at once
+   if it is much more than the present one, else if the burst before said so, too.
+ - After a while in which neither happens, one step more, to see.
+ - A step that failed is not believed in again for four decisions, then eight, and
+   so on up to 256; unless three steps more than that are measured.
 
 Pure.  Which frames are real plays no part in it.
 """
@@ -24,23 +26,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from flocknode.flock.rate import LAST_STEP, STEPS_PER_OCTAVE, UNMEASURED
+from flocknode.flock.rate import UNMEASURED
 
 DECISION_SLOTS: Final = 4
 """Slots of rounds from one decision to the next."""
 FIRST_WAIT: Final = 4
 LAST_WAIT: Final = 256
-"""Decisions before a probe."""
+"""Decisions until a step that failed is tried again."""
+HOLDS: Final = 4
+"""Calm decisions after which a step has not failed: queues hide for a while that
+a link is a little too slow."""
+PATIENCE: Final = 16
+"""Calm decisions after which one step more is tried unmeasured: on a line whose
+delays vary much, a burst seems to take longer than it does."""
 _MOST_REPORTS: Final = 8
-PROBE_DECISIONS: Final = 2
-"""Calm decisions until a probe has not failed: queues hide for a while that a
-link is too slow."""
-DOUBTED_DECISIONS: Final = 4
-"""The same for a step that failed before: one that is only a few per cent too
-much takes this long to fill the queues, and then everything begins anew."""
 FALL: Final = 2
-"""Steps below what arrived, and below a probe that failed: what has piled up
-in queues meanwhile must drain."""
+"""Steps below what arrived: what has piled up in queues meanwhile must drain."""
+BOLD: Final = 3
+"""Steps more than the present one, or one that failed, of which one measurement is
+enough: the link is another one now."""
 
 
 class Pace:
@@ -50,27 +54,22 @@ class Pace:
     @ivar step: the present decision.
     """
 
-    def __init__(self, step: int, calm: bool = False) -> None:
-        """
-        @param step: in force when it begins to lead.
-        @param calm: go up one step at a time from the start: there may have
-            been shortfalls under another leader.
-        """
+    def __init__(self, step: int) -> None:
+        """@param step: in force when it begins to lead."""
         self.step = step
-        self._searching = not calm
-        self._wait = FIRST_WAIT
-        self._calm = 0
         self._slots = 0
         self._reports: dict[int, int] = {}
         # Reports of slots before the present decision was in force say nothing.
         self._counts_from = 0
-        self._before_probe: int | None = None
-        self._stride = 1
-        # The step that failed last, decisions since then, and the one that had
-        # held for long when the links became slower.
+        # What was measured and not looked at yet, last, and the time before.
+        self._room = self._last = self._before = 0
+        # The step that failed last, and decisions to wait until it is tried again.
         self._failed: int | None = None
-        self._since_fall = 0
-        self._held: int | None = None
+        self._wait = FIRST_WAIT
+        # Decisions since the step was changed, and since something failed.
+        self._calm = 0
+        self._since_fall = FIRST_WAIT
+        self._risen = True
 
     def report(self, slot: int, delivered: int) -> None:
         """
@@ -80,6 +79,12 @@ class Pace:
             self._reports[slot] = min(delivered, self._reports.get(slot, delivered))
             if len(self._reports) > _MOST_REPORTS:
                 del self._reports[min(self._reports)]
+
+    def measured(self, slot: int, least: int) -> None:
+        """All members have said what their links would have carried in a slot."""
+        if slot >= self._counts_from:
+            self._before, self._room = self._last, least
+            self._last = least
 
     def boundary(self, slot: int, in_round: bool, ceiling: int) -> int:
         """
@@ -93,73 +98,48 @@ class Pace:
             self._slots += 1
         before = self.step
         if self._slots >= DECISION_SLOTS and len(self._reports) > 1:
-            self._decide(sorted(self._reports.values())[1], ceiling)
+            self._decide(sorted(self._reports.values())[1])
             self._slots = 0
             self._reports.clear()
-        if self.step > ceiling:
-            # A slower member came: nothing was learned of the links.
-            self.step = ceiling
-            self._before_probe = None
+        room, self._room = self._room, 0
+        if self.step == before < room:
+            self._rise(room, self._before)
+        self.step = min(self.step, ceiling)
         if self.step != before:
             self._counts_from = slot + 2
+            self._calm = 0
             self._reports.clear()
         return self.step
 
-    def _decide(self, delivered: int, ceiling: int) -> None:
+    def _decide(self, delivered: int) -> None:
         if delivered < self.step:
             self._fall(delivered)
             return
         self._calm += 1
         self._since_fall += 1
-        if self._searching:
-            self.step = min(self.step + STEPS_PER_OCTAVE, ceiling, LAST_STEP)
-            return
-        if self._before_probe is not None:
-            tried = self._failed is not None and self.step >= self._failed
-            if self._calm < (DOUBTED_DECISIONS if tried else PROBE_DECISIONS):
-                return
-            self._hold()
-        elif self._calm < FIRST_WAIT:
-            return
-        self._probe(ceiling)
+        if self._calm >= HOLDS and self._failed is not None and self.step >= self._failed:
+            self._failed = None
+        if self._calm >= PATIENCE:
+            self._rise(self.step + 1, self.step + 1)
 
     def _fall(self, delivered: int) -> None:
-        step, probed = self.step, self._before_probe
-        self._searching = False
-        self._before_probe = None
-        self._failed = step
-        self._stride = 1
-        if probed is None:
-            if self._calm >= FIRST_WAIT:
-                self._held = step
-            self.step = max(0, delivered - FALL)
-            if self._since_fall >= FIRST_WAIT:
-                # Else the fall before was not deep enough, and this one is part of it.
-                self._wait = FIRST_WAIT
-        else:
-            self._held = None
-            self.step = max(0, min(probed, step - FALL))
-            self._wait = min(2 * self._wait, LAST_WAIT)
-        self._calm = self._since_fall = 0
+        if self._risen or self._since_fall >= FIRST_WAIT:
+            # Else the fall before was not deep enough, and this one is part of it.
+            again = self.step == self._failed or self._since_fall <= 2 * self._wait
+            self._wait = min(2 * self._wait, LAST_WAIT) if again else FIRST_WAIT
+            self._failed = self.step
+        self.step = max(0, delivered - FALL)
+        self._since_fall = 0
+        self._risen = False
 
-    def _hold(self) -> None:
-        """The probe holds; there may be room for more."""
-        self._before_probe = None
-        self._stride *= 2
-        if self._failed is not None and self.step >= self._failed:
-            self._failed = None
-            self._wait = FIRST_WAIT
-
-    def _probe(self, ceiling: int) -> None:
-        target = self.step + self._stride
-        if self._held is not None:
-            target, self._held = max(target, self._held), None
-        elif self._failed is not None:
-            # Up to where it failed at once; that itself is tried again after the wait.
-            patient = self._since_fall >= self._wait
-            target = min(target, self._failed - (not patient))
-        target = min(target, ceiling)
+    def _rise(self, room: int, earlier: int) -> None:
+        """There seems to be room for this step, and seemed so for the other one before."""
+        target = room if room >= self.step + BOLD else min(room, earlier)
+        if self._failed is not None and self._since_fall < self._wait:
+            if target >= self._failed + BOLD:
+                self._failed = None
+            else:
+                target = min(target, self._failed - 1)
         if target > self.step:
-            self._before_probe = self.step
-            self._calm = 0
             self.step = target
+            self._risen = True

@@ -33,6 +33,13 @@ TOLERATED: Final = 32
 
 SLOT_SECONDS: Final = 0.5
 
+BURST_EVERY: Final = 8
+"""Each so many slots, counted by flock time, begin with a burst: four seconds."""
+BURST_SECONDS: Final = 0.11
+"""In which the first half of such a slot's frames leaves: at a little more than
+twice the rate, so that a line with room for twice as much shows that.  A line
+without any has then about as much waiting as its queue holds."""
+
 
 def rate(step: int) -> float:
     """Bytes per second and link."""
@@ -68,6 +75,16 @@ def frames_per_slot(step: int) -> int:
     return max(1, round(rate(step) * SLOT_SECONDS / frame_size(step)))
 
 
+def has_burst(slot: int) -> bool:
+    """Whether the first half of a slot's frames leaves in a burst."""
+    return slot % BURST_EVERY == 0
+
+
+def burst_frames(frames: int) -> int:
+    """Of the frames of a slot, those that leave in a burst."""
+    return frames // 2
+
+
 def slot_payload(step: int) -> int:
     """Bytes of payload that a link can carry in a slot."""
     return frames_per_slot(step) * (frame_size(step) - FRAME_HEADER.size)
@@ -88,6 +105,21 @@ def delivered_step(step: int, arrived: int) -> int:
     if arrived >= due - due // TOLERATED:
         return step
     return min(step, step_of(rate(step) * arrived / due))
+
+
+def carried_step(step: int, seconds: float) -> int:
+    """
+    What a link could carry, if the burst of a slot at C{step} took so long to
+    arrive, from its first frame to its last.
+
+    @return: at least C{step}, since the frames of the slot came; at most an
+        octave more, since there were not more to come.
+    """
+    size = (burst_frames(frames_per_slot(step)) - 1) * frame_size(step)
+    most = min(step + STEPS_PER_OCTAVE, LAST_STEP)
+    if size >= seconds * rate(most):
+        return most
+    return max(step, step_of(size / seconds))
 
 
 class Steps:

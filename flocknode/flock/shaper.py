@@ -3,7 +3,9 @@
 The shaper: when a frame leaves, and how large it is.
 
 A slot has 50 ticks.  On each link a fixed number of frames leaves in a slot,
-spread evenly over the ticks; within a tick the links are in an order drawn
+spread evenly over the ticks; in each eighth slot half of them over the first
+twelve, so that the other end can measure what the link would carry
+(L{flocknode.flock.pace}).  Within a tick the links are in an order drawn
 anew.  Number, times and sizes come from the slot's plan and from chance.  The
 queues are looked at last: when a frame is built, one tick ahead, it takes what
 is there, and zeros fill the rest.
@@ -18,19 +20,28 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import attrs
 
 from flocknode.flock.interfaces import MemberId, Priority
 from flocknode.flock.lateness import Lateness
 from flocknode.flock.link import Built, Outgoing
-from flocknode.flock.rate import frame_size, frames_per_slot
+from flocknode.flock.rate import (
+    BURST_SECONDS,
+    SLOT_SECONDS,
+    burst_frames,
+    frame_size,
+    frames_per_slot,
+    has_burst,
+)
 
 _PRIORITIES: Final = tuple(Priority)
 """To go through the class itself takes as long as to send a frame."""
 TICKS: Final = 50
 """Ticks of a slot; 10 ms each unless a slot is cut to end at a private time."""
+BURST_TICKS: Final = round(TICKS * BURST_SECONDS / SLOT_SECONDS)
+"""Ticks of a burst."""
 
 
 @attrs.frozen
@@ -42,6 +53,8 @@ class SlotPlan:
     @ivar start: and C{end}: monotonic seconds, private offsets included.
     @ivar frames: on each link.
     @ivar size: bytes of each frame.
+    @ivar burst: of the frames, those that leave in the first L{BURST_TICKS}; 0:
+        all are spread evenly.
     """
 
     slot: int
@@ -49,11 +62,19 @@ class SlotPlan:
     end: float
     frames: int
     size: int
+    burst: int = 0
+
+    @property
+    def most(self) -> int:
+        """Frames of a link that leave in one tick at most: twice as many as on average."""
+        return max(-(-2 * self.frames // TICKS), -(-self.burst // BURST_TICKS))
 
     @classmethod
     def at_step(cls, slot: int, start: float, end: float, step: int) -> SlotPlan:
         """With what a rate step says."""
-        return cls(slot, start, end, frames_per_slot(step), frame_size(step))
+        frames = frames_per_slot(step)
+        burst = burst_frames(frames) if has_burst(slot) else 0
+        return cls(slot, start, end, frames, frame_size(step), burst)
 
     def time(self, tick: int) -> float:
         """When a tick is due."""
@@ -69,30 +90,54 @@ class SlotPlan:
         return max(0, math.floor(passed + 1e-6) + 1)
 
 
+class _Case(NamedTuple):
+    """
+    What of a L{_Quota} decides what is due.
+
+    @ivar until: frames that come after C{end}.
+    """
+
+    left: int
+    base: int
+    end: int
+    due: int
+    until: int
+
+
 @attrs.define(eq=False)
 class _Quota:
     """
     What a link still has to carry in the slot.
 
     @ivar left: frames.
-    @ivar base: the tick since when C{due} are spread over the rest.
+    @ivar base: and C{end}: the ticks over which C{due} of them are spread; the
+        others come after that.
     """
 
     link: Outgoing
     left: int = 0
     base: int = 0
+    end: int = TICKS
     due: int = 0
+    _until: int = 0
+
+    def spread(self, due: int, base: int, end: int) -> None:
+        """Let so many frames leave from one tick to before another."""
+        self.due, self.base, self.end = due, base, end
+        self._until = self.left - due
 
     @property
-    def case(self) -> tuple[int, int, int]:
+    def case(self) -> _Case:
         """What L{_due_at} has to know."""
-        return self.left, self.base, self.due
+        return _Case(self.left, self.base, self.end, self.due, self._until)
 
 
-def _due_at(tick: int, left: int, base: int, due: int) -> int:
+def _due_at(tick: int, case: _Case) -> int:
     """Frames due at this tick, if nothing is late."""
-    target = -(-due * (tick - base + 1) // (TICKS - base))
-    return target - (due - left)
+    left, base, end, due, until = case
+    if tick >= end:
+        return left - until
+    return left - until - (due - -(-due * (tick - base + 1) // (end - base)))
 
 
 @attrs.define(eq=False)
@@ -208,8 +253,11 @@ class Shaper:
             self.due = math.inf
             return
         for quota in self._quotas:
-            quota.left = quota.due = plan.frames
-            quota.base = 0
+            quota.left = plan.frames
+            if plan.burst:
+                quota.spread(plan.burst, 0, BURST_TICKS)
+            else:
+                quota.spread(plan.frames, 0, TICKS)
         self._schedule(0, now)
 
     def _leave(self, now: float) -> None:
@@ -230,15 +278,19 @@ class Shaper:
             tick = max(tick, min(plan.next_tick(now), TICKS - 1))
         # Nearly always all links are in the same case, which is enough to look at.
         cases = {quota.case for quota in self._quotas}
-        if tick < TICKS and any(case[0] and _due_at(tick - 1, *case) > 0 for case in cases):
+        if tick < TICKS and any(case.left and _due_at(tick - 1, case) > 0 for case in cases):
             for quota in self._quotas:
-                if quota.left and _due_at(tick - 1, *quota.case) > 0:
+                if quota.left and _due_at(tick - 1, quota.case) > 0:
                     # Behind: spread what is left over what is left of the slot.
-                    quota.base, quota.due = tick, quota.left
+                    quota.spread(quota.left, tick, TICKS)
             cases = {quota.case for quota in self._quotas}
-        most = -(-2 * plan.frames // TICKS)
         while tick < TICKS:
-            counts = {case: min(_due_at(tick, *case), most) for case in cases}
+            if any(tick >= case.end for case in cases):
+                for quota in self._quotas:
+                    if tick >= quota.end:
+                        quota.spread(quota.left, tick, TICKS)
+                cases = {quota.case for quota in self._quotas}
+            counts = {case: min(_due_at(tick, case), plan.most) for case in cases}
             if any(counts.values()):
                 break
             tick += 1

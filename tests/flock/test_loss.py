@@ -295,7 +295,8 @@ class StallTests(SynchronousTestCase):
         node.host.stand_still(30.0)
         since = world.network.clock.seconds() + 29.9
         world.network.run(40.0)
-        self.assertLessEqual(self.most_in_a_slot(world, node, since), usual)
+        # Half a second with the burst of a slot in it may have a third more.
+        self.assertLessEqual(self.most_in_a_slot(world, node, since), 1.4 * usual)
         world.settle()
 
     def test_it_knows_that_the_others_have_gone_on(self) -> None:

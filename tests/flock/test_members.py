@@ -95,9 +95,9 @@ class MemberTests(SynchronousTestCase):
 
     def test_nothing_is_left_of_one_that_is_gone(self) -> None:
         self.circle.hear(B, (A, B))
-        self.member.frame(10)
+        self.member.frame(10, 0.01, 4117)
         self.member.gone()
-        self.assertFalse(self.member.alive or self.member.shown or self.member.arrived)
+        self.assertFalse(self.member.alive or self.member.shown or self.member.intake.count(10))
         self.assertFalse(self.member.estimate.known)
         self.assertEqual(self.member.hears(), {B})
 

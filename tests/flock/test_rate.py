@@ -77,6 +77,33 @@ class DeliveredTests(SynchronousTestCase):
         self.assertEqual(rate.delivered_step(40, 0), 0)
 
 
+class BurstTests(SynchronousTestCase):
+    """What a burst says."""
+
+    def seconds(self, step: int, width: float) -> float:
+        """How long that of a slot at C{step} takes over a line of so many bytes a second."""
+        frames = rate.burst_frames(rate.frames_per_slot(step))
+        leaving = rate.BURST_SECONDS * (frames - 1) / frames
+        return max(leaving, (frames - 1) * rate.frame_size(step) / width)
+
+    def test_each_eighth_slot_has_one(self) -> None:
+        self.assertEqual(sum(map(rate.has_burst, range(800))), 100)
+
+    @given(st.integers(0, rate.LAST_STEP - 8), st.floats(1.0, 1.8))
+    def test_it_says_what_the_line_carries(self, step: int, room: float) -> None:
+        width = rate.rate(step) * room
+        found = rate.carried_step(step, self.seconds(step, width))
+        self.assertLessEqual(rate.rate(found), max(width, rate.rate(step)) * 1.000001)
+        self.assertGreater(rate.rate(found + 1) * 1.000001, width)
+
+    @given(STEPS, st.floats(0.0, 10.0))
+    def test_it_says_an_octave_more_at_most_and_never_less_than_came(
+        self, step: int, seconds: float
+    ) -> None:
+        found = rate.carried_step(step, seconds)
+        self.assertTrue(step <= found <= min(step + 8, rate.LAST_STEP))
+
+
 class StepsTests(SynchronousTestCase):
     """Which step is in force."""
 

@@ -91,6 +91,34 @@ class ShapeTests(SynchronousTestCase):
         self.assertEqual(set(Counter(emission.times()).values()), {2, 3})
         self.assertEqual(len(set(emission.times())), 50)
 
+    def test_half_of_a_slot_may_leave_in_a_burst(self) -> None:
+        for frames in (8, 9, 50, 333):
+            def plan(slot: int, frames: int = frames) -> SlotPlan | None:
+                start = START + slot * 0.5
+                burst = 0 if slot else frames // 2
+                return SlotPlan(slot, start, start + 0.5, frames, 4117, burst) if slot < 2 else None
+
+            emission = Emission(members=1, plan=plan)
+            emission.run()
+            times = emission.times()
+            self.assertEqual(len(times), 2 * frames)
+            self.assertEqual(sum(time < 0.11 for time in times), frames // 2)
+            self.assertEqual(sum(time < 0.5 for time in times), frames)
+            rest = [time for time in times if 0.11 <= time < 0.5]
+            self.assertGreater(max(rest) - min(rest), 0.25)
+
+    def test_a_burst_that_was_missed_is_made_up_evenly(self) -> None:
+        def plan(slot: int) -> SlotPlan | None:
+            return None if slot else SlotPlan(0, START, START + 0.5, 50, 4117, 25)
+
+        late = Emission(members=1, plan=plan)
+        late.run(late=lambda due: 0.13 if START <= due < START + 0.01 else 0.0)
+        refused = Emission(members=1, plan=plan, full=lambda member, now: now < START + 0.05)
+        refused.run()
+        for emission in (late, refused):
+            self.assertEqual(len(emission.sent), 50)
+            self.assertLessEqual(max(Counter(emission.times()).values()), 3)
+
     def test_nothing_depends_on_what_is_queued(self) -> None:
         empty, full = Emission(), Emission()
         full.links[0].put(Priority.BULK, record(bytes(50_000)))
