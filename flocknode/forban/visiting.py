@@ -177,7 +177,11 @@ class Visit:
             else:
                 by_shelf.setdefault(wanted.shelf, []).append(wanted)
         for shelf, each in by_shelf.items():
-            await self._judge(self._shelves[shelf], each)
+            try:
+                await self._judge(self._shelves[shelf], each)
+            except BoxError:
+                # It is on a medium, perhaps, that is not there: the others go on.
+                self._more = True
 
     async def _judge(self, shelf: Shelf, each: list[Wanted]) -> None:
         paths = [wanted.path for wanted in each]

@@ -304,6 +304,19 @@ class Several(FetchingCase):
         self.assertEqual(set(fetcher.held("papers")), {b"b", b"other/c", b"d"})
 
 
+    async def test_one_that_is_not_there_does_not_hinder_the_others(self) -> None:
+        peer = Original({b"books/a": b"1", b"papers/b": b"2"})
+        fetcher = Fetcher(self.folder, names=("papers", "books"))
+        fetcher.shelves["books"].error = BoxError("Its medium is not there.")
+        self.begin(fetcher, peer)
+        await until(fetcher.held)
+        await self.settled(fetcher, peer)
+        self.assertEqual(fetcher.held("papers"), {b"b": b"2"})
+        fetcher.shelves["books"].error = None
+        fetcher.fetching._has_index(peer.uuid)
+        await until(lambda: fetcher.held("books"))
+
+
 class Shared(FetchingCase):
     """A box that a flock shares."""
 
