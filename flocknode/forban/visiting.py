@@ -119,9 +119,7 @@ class Visit:
         if self._transfers.busy_with(wanted) == self.neighbour.uuid:
             # The same content under another name: it can be copied then.
             await self._transfers.until_free(wanted)
-        busy = self._transfers.busy_with(wanted) is not None
-        if busy or not self._transfers.quota.allows(wanted.file.size):
-            # Nobody waits for what comes from another neighbour, perhaps slowly.
+        if not self._transfers.quota.allows(wanted.file.size):
             self._more = True
             return
         try:
@@ -140,6 +138,8 @@ class Visit:
             self._more = True
             self._end(str(error), ours=True)
         except BoxError:
+            # It comes from another neighbour already, for which nobody waits: perhaps
+            # that is slow.
             self._more = True
         else:
             self._count += 1
@@ -149,8 +149,10 @@ class Visit:
     # What comes next
 
     async def _next(self) -> Wanted | None:
-        while self._left and not self._ready and not self._stopped:
+        while not self._ready and not self._stopped:
             if self._waiting is None:
+                if not self._left:
+                    return None
                 self._waiting = []
                 try:
                     await self._fill()
@@ -175,7 +177,11 @@ class Visit:
             else:
                 by_shelf.setdefault(wanted.shelf, []).append(wanted)
         for shelf, each in by_shelf.items():
-            await self._judge(self._shelves[shelf], each)
+            try:
+                await self._judge(self._shelves[shelf], each)
+            except BoxError:
+                # It is on a medium, perhaps, that is not there: the others go on.
+                self._more = True
 
     async def _judge(self, shelf: Shelf, each: list[Wanted]) -> None:
         paths = [wanted.path for wanted in each]

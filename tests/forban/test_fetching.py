@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path as FolderPath
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
@@ -21,9 +21,19 @@ from flocknode.errors import BoxError, FlocknodeError, NeighbourError
 from flocknode.forban import catalogue, staging, transfers
 from flocknode.forban.remote import RemoteFile
 from flocknode.forban.staging import KEPT, name_of
+from flocknode.forban.visiting import AT_A_TIME
 from flocknode.forban.wanting import Limits, Rules
 from tests.forban.fetchers import Fetcher
-from tests.forban.peers import Flocknode, Goforban, Original, Peer, small_hash, until, uuid_of
+from tests.forban.peers import (
+    NOT_DONE,
+    Flocknode,
+    Goforban,
+    Original,
+    Peer,
+    small_hash,
+    until,
+    uuid_of,
+)
 
 FILES = {
     b"a.txt": b"one",
@@ -122,6 +132,27 @@ class Replication(FetchingCase):
         ]
         fetcher = self.fetcher(*peers)
         await until(lambda: len(fetcher.held()) == 7 * 30)
+
+    async def test_several_files_come_at_a_time(self) -> None:
+        class Waiting(Original):
+            """Answers when so many are asked for."""
+
+            waiting: ClassVar[list[Any]] = []
+
+            def answer(self, request: Any) -> Any:
+                if b"f" not in request.args:
+                    return super().answer(request)
+                self.waiting.append((request, super().answer(request)))
+                if len(self.waiting) == AT_A_TIME:
+                    for each, data in self.waiting:
+                        each.write(data)
+                        each.finish()
+                    self.waiting.clear()
+                return NOT_DONE
+
+        peer = Waiting({b"%d" % number: b"%d" % number for number in range(2 * AT_A_TIME)})
+        fetcher = self.fetcher(peer)
+        await until(lambda: len(fetcher.held()) == 2 * AT_A_TIME)
 
     async def test_what_is_new_at_a_neighbour_comes_too(self) -> None:
         peer = Original({b"a": b"1"})
@@ -240,6 +271,19 @@ class TheOwner(FetchingCase):
         self.assertEqual(again.fetching.status().today, 90)
         self.assertEqual(again.held(), {})
 
+    async def test_what_did_not_come_is_not_counted(self) -> None:
+        peer = Original({b"a": b"x" * 60, b"b": b"x" * 70})
+        fetcher = self.fetcher(peer, limits=Limits(quota=100, reserve=lambda _whole: 0))
+        index = peer.index()
+        self.patch(peer, "index", lambda: index)
+        del peer.files[b"a"]
+        await until(lambda: fetcher.held() or self.visits(fetcher))
+        await self.settled(fetcher, peer)
+        fetcher.fetching._has_index(peer.uuid)
+        await until(fetcher.held)
+        self.assertEqual(fetcher.held(), peer.files)
+        self.assertEqual(fetcher.fetching.status().today, 70)
+
     async def test_a_disk_that_would_be_too_full_is_said_so(self) -> None:
         peer = Original({b"a": b"1"})
         fetcher = self.fetcher(peer, limits=Limits(reserve=lambda whole: whole))
@@ -258,6 +302,19 @@ class Several(FetchingCase):
         await until(lambda: fetcher.held("books"))
         self.assertEqual(fetcher.held("books"), {b"a": b"1"})
         self.assertEqual(set(fetcher.held("papers")), {b"b", b"other/c", b"d"})
+
+
+    async def test_one_that_is_not_there_does_not_hinder_the_others(self) -> None:
+        peer = Original({b"books/a": b"1", b"papers/b": b"2"})
+        fetcher = Fetcher(self.folder, names=("papers", "books"))
+        fetcher.shelves["books"].error = BoxError("Its medium is not there.")
+        self.begin(fetcher, peer)
+        await until(fetcher.held)
+        await self.settled(fetcher, peer)
+        self.assertEqual(fetcher.held("papers"), {b"b": b"2"})
+        fetcher.shelves["books"].error = None
+        fetcher.fetching._has_index(peer.uuid)
+        await until(lambda: fetcher.held("books"))
 
 
 class Shared(FetchingCase):

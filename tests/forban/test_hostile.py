@@ -344,6 +344,20 @@ class Files(HostileCase):
         fetcher, _ = self.attack(text(index, give))
         await self.survived(fetcher, {b"fine1": b"fine", b"fine2": b"fine"})
 
+    async def test_many_bad_files_do_not_either(self) -> None:
+        self.patch(turns, "SOONEST", 0.05)
+        index = b"".join(b"bad%d,3\n" % number for number in range(20)) + b"fine,4\n"
+
+        def give(talk: Talk, request: bytes) -> None:
+            if b"g=Zmlu" in request:
+                talk.head(4)
+                talk.say(b"fine")
+            else:
+                talk.head(0, b"500 No")
+
+        fetcher, _ = self.attack(text(index, give))
+        await self.survived(fetcher, {b"fine": b"fine"})
+
     async def test_links_in_the_staging_folder_are_not_followed(self) -> None:
         victim = self.folder / "victim"
         victim.write_bytes(b"mine")

@@ -31,7 +31,7 @@ class StagedTests(SynchronousTestCase):
     """Files on their way."""
 
     def setUp(self) -> None:
-        self.folder = FolderPath(self.mktemp())
+        self.folder = FolderPath(self.mktemp()).absolute()
         staging.prepare(str(self.folder))
         self.path = str(self.folder / "file")
 
