@@ -156,7 +156,7 @@ class Wire:
         settings = settings_of(start, peers)
         self._schedule(start.uplink)
         self._sockets = self._make_sockets(self._reactor)
-        bound = self._sockets.listen(start.listen, keys, peers)
+        bound = self._sockets.listen(start.listen, keys, peers, start.uplink)
         self._flock = self._engine(
             settings,
             self._sockets,

@@ -31,8 +31,14 @@ from flocknode.wire.peers import Peer
 MAX_MESSAGE: Final = 70_000
 """Bytes; libzmq closes a connection that brings more.  The largest frame has 65 557."""
 
-SEND_BUFFER: Final = 262_144
-"""Of the operating system, per connection; what lies there can no longer be late."""
+SEND_BUFFERS: Final = (16_384, 262_144)
+"""Bytes of the operating system, per connection, at least and at most.  What lies
+there can no longer be late."""
+
+SEND_SECONDS: Final = 0.05
+"""What a buffer holds of a link's share of the uplink; Linux doubles it.  Larger
+ones hide for long that an uplink is too slow, and delay the frames of a slot by
+more than a slot: at 12 Mbit/s and 7 links, 256 KiB each are 1.2 s."""
 
 RECONNECT_MS: Final = (250, 2_000)
 """First and longest pause before a lost connection is tried again.  The same in
@@ -86,14 +92,15 @@ class Publisher(FairConnection):
     socketType = zmq.XPUB
     highWaterMark = LEAST_QUEUE
 
-    def __init__(self, factory: Context, keys: Keys) -> None:
+    def __init__(self, factory: Context, keys: Keys, send_buffer: int) -> None:
+        """@param send_buffer: bytes, per connection."""
         super().__init__(factory)
         # Frames that may wait, and whether all queues know that.
         self._frames = LEAST_QUEUE
         self._resized = True
         self._endings = Endings(factory.context, self.socket, factory.reactor.seconds)
         self.socket.affinity = 1
-        self.socket.sndbuf = SEND_BUFFER
+        self.socket.sndbuf = send_buffer
         self.socket.maxmsgsize = MAX_MESSAGE
         self.socket.setsockopt(zmq.TCP_MAXRT, UNACKNOWLEDGED_MS)
         self.socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
@@ -250,15 +257,18 @@ class Sockets:
         self._publisher: Publisher | None = None
         self._again: Callable[[], object] = lambda: None
 
-    def listen(self, endpoints: tuple[str, ...], keys: Keys, peers: tuple[Peer, ...]) -> list[str]:
+    def listen(
+        self, endpoints: tuple[str, ...], keys: Keys, peers: tuple[Peer, ...], uplink: int
+    ) -> list[str]:
         """
         Bind, with the peers' keys as the allow-list.
 
+        @param uplink: what may be sent in all, bytes per second.
         @return: the bound endpoints.
         @raise WireError: one of them cannot be bound; call L{close}.
         """
         ZapHandler(self._context, frozenset(peer.public for peer in peers))
-        self._publisher = Publisher(self._context, keys)
+        self._publisher = Publisher(self._context, keys, send_buffer(uplink, len(peers)))
         bound = []
         for endpoint in endpoints:
             scheme, _separator, path = endpoint.partition("://")
@@ -314,6 +324,16 @@ class Sockets:
         self._later()
         for subscriber in self._subscribers:
             subscriber.renew()
+
+
+def send_buffer(uplink: int, peers: int) -> int:
+    """
+    @param uplink: what may be sent in all, bytes per second.
+    @param peers: that share it.
+    @return: bytes, for each connection.
+    """
+    least, most = SEND_BUFFERS
+    return max(least, min(most, int(SEND_SECONDS * uplink / max(1, peers))))
 
 
 def _is_v6(endpoint: str) -> bool:

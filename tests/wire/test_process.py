@@ -53,7 +53,9 @@ class FakeSockets:
         self.calls: list[Any] = []
         self.refuse = ""
 
-    def listen(self, endpoints: tuple[str, ...], keys: Any, peers: Any) -> list[str]:
+    def listen(
+        self, endpoints: tuple[str, ...], keys: Any, peers: Any, uplink: int
+    ) -> list[str]:
         if self.refuse:
             raise WireError(self.refuse)
         self.calls.append("listen")
