@@ -255,6 +255,20 @@ class MemberTests(TestCase):
         admits = await succeed_at(self, self.a, self.a.pair, patient)
         await self._hear(admits, patient)
 
+    async def test_a_queue_that_becomes_shorter_does_not_stand_still(self) -> None:
+        self.a.start(self.b)
+        self.b.start(self.a)
+        await self._hear(self.a, self.b)
+        frame = frame_topic(self.b.pair.id) + bytes(100)
+        received = self.b.ear.frames
+        for queue in (512, 8, 300, 40, 8):
+            self.a.sockets.frame_queue(queue)
+            received.clear()
+            count = 200 if queue > 8 else 1
+            for _ in range(count):
+                await until(reactor, lambda: self.a.sockets.frame(self.b.pair.id, frame))
+            await until(reactor, lambda count=count: len(received) == count)  # type: ignore[misc]
+
     async def test_a_peer_with_several_addresses_is_tried_at_each(self) -> None:
         patient = Node(self, free_endpoint(), silence=0.2)
         addresses = (free_endpoint(), self.a.endpoint)
@@ -349,7 +363,7 @@ class StrangerTests(TestCase):
         from flocknode.wire.sockets import Publisher
 
         own = Pair.new()
-        publisher = Publisher(context, Keys(own.public, own.secret), 65_536)
+        publisher = Publisher(context, Keys(own.public, own.secret), (), 65_536)
         endpoint = publisher.bind("tcp://127.0.0.1:*")
         stranger = Stranger(self, endpoint)
         self._curve(stranger, Pair.new(), own.public)
