@@ -26,7 +26,7 @@ from twisted.logger import Logger
 from flocknode.errors import ProtocolError
 from flocknode.flock.ceremony import Snapshot
 from flocknode.flock.conductor import Conductor
-from flocknode.flock.flocktime import SLOT, FlockTime, prefers
+from flocknode.flock.flocktime import SLOT, FlockTime, check_fits, prefers
 from flocknode.flock.fsm import Tracer
 from flocknode.flock.heartbeat import Flags, parse_heartbeat
 from flocknode.flock.interfaces import (
@@ -121,6 +121,7 @@ class Flock:
         self._leading = Leading(self._me, self._uplink, self._members, self._steps)
         self._snapshot = self._look(now)
         self._stepped = -math.inf
+        self._strange: set[MemberId] = set()
         self._queue_limit = 0
         self._last = now
         self._reported = FlockState()
@@ -130,8 +131,6 @@ class Flock:
     def state(self) -> FlockState:
         """What the engine is doing right now."""
         tally, current = self._shaper.tally, self._conductor.round
-        late = tally.lateness
-        lateness = (late.mean, late.quantile(0.5), late.quantile(0.99), late.worst)
         return FlockState(
             status=int(self._conductor.status),
             round_id=current.id if current is not None else 0,
@@ -142,7 +141,7 @@ class Flock:
             unfinished=self._conductor.unfinished,
             frames_sent=tally.sent,
             frames_filled=tally.filled,
-            lateness_ms=_milliseconds(*lateness),
+            lateness_ms=tally.lateness.milliseconds,
         )
 
     def heartbeat_received(self, member: MemberId, message: bytes, now: float) -> None:
@@ -153,12 +152,12 @@ class Flock:
         sender = self._members.get(member)
         try:
             heartbeat = parse_heartbeat(message)
+            trailer = heartbeat.trailer
+            if sender is None or trailer is None:
+                return
+            check_fits(trailer.slot, trailer.time_ms)
         except ProtocolError as reason:
-            self._log.debug("heartbeat dropped: {reason}", reason=str(reason))
-            return
-        trailer = heartbeat.trailer
-        if sender is None or trailer is None:
-            return
+            return self._drop(member, "heartbeat", reason)
         if trailer.flags & Flags.LEAVING:
             if sender.alive:
                 self._lose(sender)
@@ -191,8 +190,7 @@ class Flock:
         try:
             frame = parse_frame(message)
         except ProtocolError as reason:
-            self._log.debug("frame dropped: {reason}", reason=str(reason))
-            return
+            return self._drop(member, "frame", reason)
         if sender is None or not sender.alive or frame.receiver != self._me:
             return
         arrival = sender.incoming.feed(frame)
@@ -280,6 +278,12 @@ class Flock:
             self._conductor.due,
         )
         return max(due, now + SOONEST)
+
+    def _drop(self, member: MemberId, what: str, reason: ProtocolError) -> None:
+        """Say so once for each peer: whoever does this does it often."""
+        if member in self._members and member not in self._strange:
+            self._strange.add(member)
+            self._log.warn(f"a {what} of {member.hex()} is dropped: {{reason}}", reason=reason)
 
     def _lose(self, member: Member) -> None:
         member.gone()
@@ -389,9 +393,3 @@ class Flock:
         if state != self._reported:
             self._reported, self._reported_at = state, now
             self._observer.state(state)
-
-
-def _milliseconds(
-    mean: float, median: float, late: float, worst: float
-) -> tuple[float, float, float, float]:
-    return round(mean * 1e3, 4), round(median * 1e3, 4), round(late * 1e3, 4), round(worst * 1e3, 4)
