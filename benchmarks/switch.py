@@ -20,6 +20,12 @@ from tests.integration.cluster import Cluster, wait_until
 
 PORT = 5671
 
+BUCKET = "64kb"
+"""What may leave at once: no less than the largest segment that TCP hands over."""
+
+QUEUE = "100ms"
+"""What waits longer at a shaped uplink is dropped."""
+
 
 def _ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True)
@@ -84,6 +90,25 @@ class Switch:
         """Its address."""
         return f"10.77.0.{node + 1}"
 
+    def shape(self, node: int, bits: int) -> None:
+        """
+        Let this node send so many bits a second, headers of packets included,
+        and no more (a token bucket on its own interface).
+
+        @raise subprocess.CalledProcessError: this kernel has no such thing.
+        """
+        bucket = ["rate", f"{bits}bit", "burst", BUCKET, "latency", QUEUE]
+        device = ["-n", self.namespace(node), "qdisc", "replace", "dev", "eth0"]
+        subprocess.run(["tc", *device, "root", "tbf", *bucket], check=True, capture_output=True)
+
+    def cut_off(self, node: int, cut: bool = True) -> None:
+        """
+        Lose every packet from and to this node, or let them through again.  Its
+        own end of the cable stays up, so nobody is told.
+        """
+        words = ["nomaster"] if cut else ["master", "switch"]
+        _ip("-n", self.name, "link", "set", f"port{node}", *words)
+
     def close(self) -> None:
         """Remove everything."""
         for namespace in self._made:
@@ -91,11 +116,41 @@ class Switch:
         self._made.clear()
 
 
-class WatchedCluster(Cluster):
+class SwitchedCluster(Cluster):
+    """
+    A flock whose nodes have a network of their own.
+
+    @ivar switch: None on loopback.
+    """
+
+    def __init__(
+        self, top: str | Path, count: int, switch: Switch | None, uplink: str = "40 Mbit/s"
+    ) -> None:
+        self.switch = switch
+        endpoints = (
+            [f"tcp://{switch.address(node)}:{PORT}" for node in range(count)] if switch else ()
+        )
+        super().__init__(top, count, uplink, endpoints)
+
+    def inside(self, node: int) -> list[str]:
+        """What runs a command where a node lives."""
+        return ["ip", "netns", "exec", self.switch.namespace(node)] if self.switch else []
+
+    def command(self, node: int) -> list[str]:
+        """Also says where."""
+        return [*self.inside(node), *super().command(node)]
+
+    def close(self) -> None:
+        """Also the switch."""
+        super().close()
+        if self.switch is not None:
+            self.switch.close()
+
+
+class WatchedCluster(SwitchedCluster):
     """
     A flock that somebody watches.
 
-    @ivar switch: None on loopback.
     @ivar capture: the file with the packets.
     @ivar leaky: with L{benchmarks.leaky} in place of the nodes.
     """
@@ -103,25 +158,20 @@ class WatchedCluster(Cluster):
     def __init__(
         self, top: str | Path, count: int, switch: Switch | None, uplink: str = "40 Mbit/s"
     ) -> None:
-        self.switch = switch
         self.leaky = False
         self._passer_by: subprocess.Popen[bytes] | None = None
-        endpoints = (
-            [f"tcp://{switch.address(node)}:{PORT}" for node in range(count)] if switch else ()
-        )
-        super().__init__(top, count, uplink, endpoints)
+        super().__init__(top, count, switch, uplink)
         self.capture = self.top / "capture.pcap"
 
     def command(self, node: int) -> list[str]:
         """
-        Also says in which namespace, and on which core: if all nodes had all
-        cores, the load of one would be the load of all.
+        Also says on which core: if all nodes had all cores, the load of one
+        would be the load of all.
         """
-        inside = ["ip", "netns", "exec", self.switch.namespace(node)] if self.switch else []
         cores = sorted(os.sched_getaffinity(0))
         pinned = ["taskset", "-c", str(cores[node % len(cores)])] if shutil.which("taskset") else []
-        leaky = [sys.executable, "-m", "benchmarks.leaky"]
-        return [*inside, *pinned, *(leaky if self.leaky else super().command(node))]
+        leaky = [*self.inside(node), sys.executable, "-m", "benchmarks.leaky"]
+        return [*pinned, *(leaky if self.leaky else super().command(node))]
 
     def watch(self) -> None:
         """Write down all packets from now on."""
@@ -148,13 +198,11 @@ class WatchedCluster(Cluster):
         return (self.top / "tcpdump.log").read_text()
 
     def close(self) -> None:
-        """Also the switch."""
+        """Also the watching."""
         if self._passer_by is not None:
             self._passer_by.kill()
             self._passer_by.wait()
         super().close()
-        if self.switch is not None:
-            self.switch.close()
 
 
 def why_not() -> str:

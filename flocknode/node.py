@@ -61,6 +61,10 @@ class _Links:
     def __init__(self, wire: WireProcess) -> None:
         self._wire = wire
 
+    def skip(self, member: bytes) -> None:
+        """See L{Links<flocknode.exchange.interfaces.Links>}."""
+        self._wire.skip(MemberId(member))
+
     def send(self, member: bytes, priority: int, data: bytes) -> None:
         """Queue records for a member."""
         self._wire.send(MemberId(member), Priority(priority), data)

@@ -13,9 +13,11 @@ from itertools import chain
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
 
 from flocknode.box.content import verify
 from flocknode.box.values import Hash, Need
+from flocknode.errors import ProtocolError
 from flocknode.exchange.arrivals import Arrival
 from flocknode.exchange.interfaces import SharedBox
 from flocknode.exchange.members import Members
@@ -36,6 +38,8 @@ class Fetching:
     L{flocknode.exchange.peer.PeerUser} of all links.
     """
 
+    _log = Logger()
+
     def __init__(
         self,
         boxes: Mapping[bytes, Sharing],
@@ -53,6 +57,7 @@ class Fetching:
         self._now = now
         self._turn = turn
         self._next = 0
+        self._strange: set[bytes] = set()
 
     def share(self, box: SharedBox, random: random.Random) -> Sharing:
         """What is needed to fetch for a box."""
@@ -156,6 +161,16 @@ class Fetching:
         if sharing is None:
             return succeed([None] * len(hashes))
         return sharing.box.read_many(hashes)
+
+    def strange(self, peer: Peer, error: ProtocolError) -> None:
+        """Say so once for each member, however often it comes anew."""
+        if peer.member not in self._strange:
+            self._strange.add(peer.member)
+            self._log.warn(
+                "member {member} sends what makes no sense, which is dropped: {reason}",
+                member=peer.member.hex(),
+                reason=error,
+            )
 
     def came(self, peer: Peer, request: Request, block: bytes) -> None:
         """Verify and keep it."""

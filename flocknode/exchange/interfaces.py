@@ -24,6 +24,12 @@ class Links(Protocol):
         L{flocknode.exchange.exchange.Exchange.consumed}.
         """
 
+    def skip(self, member: bytes) -> None:
+        """
+        The member's stream makes no sense: let it go on at the start of a record,
+        after L{flocknode.exchange.exchange.Exchange.reset}.
+        """
+
 
 class SharedBox(Protocol):
     """

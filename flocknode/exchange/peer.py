@@ -57,6 +57,9 @@ class PeerUser(Protocol):
     def read(self, box: bytes, hashes: Sequence[Hash]) -> Deferred[list[bytes | None]]:
         """Read blocks of a box."""
 
+    def strange(self, peer: Peer, error: ProtocolError) -> None:
+        """The member sent what is no record."""
+
     def came(self, peer: Peer, request: Request, block: bytes) -> None:
         """All bytes of a requested block are here, not verified."""
 
@@ -103,6 +106,7 @@ class Peer:
         self.requests = Requests()
         self.serving = Serving(self.outbox, clock, user.read, self._cannot, given)
         self._user = user
+        self._links = links
         self._clock = clock
         self._shown = shown
         self._stream = RecordStream()
@@ -308,10 +312,12 @@ class Peer:
                     self._error(error)
         except ProtocolError as error:
             self._error(error)
+            self._links.skip(self.member)
 
     def _error(self, error: ProtocolError) -> None:
         self.errors += 1
         self._log.debug("a record is dropped: {reason}", reason=error)
+        self._user.strange(self, error)
 
     def _take(self, record: Record, size: int) -> None:
         match record:

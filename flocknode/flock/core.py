@@ -27,7 +27,7 @@ from flocknode.errors import ProtocolError
 from flocknode.flock.ceremony import Snapshot
 from flocknode.flock.conductor import Conductor
 from flocknode.flock.constant import ConstantCover
-from flocknode.flock.flocktime import SLOT, FlockTime, prefers
+from flocknode.flock.flocktime import SLOT, FlockTime, check_fits, prefers
 from flocknode.flock.fsm import Tracer
 from flocknode.flock.heartbeat import Flags, parse_heartbeat
 from flocknode.flock.interfaces import (
@@ -44,7 +44,7 @@ from flocknode.flock.members import Member, Membership
 from flocknode.flock.messages import parse_frame
 from flocknode.flock.pulse import Pulse
 from flocknode.flock.rate import UNMEASURED, Steps, queue_limit, uplink_step
-from flocknode.flock.reporting import Digests, Reporter, milliseconds
+from flocknode.flock.reporting import Digests, Reporter
 from flocknode.flock.rounds import JOIN_SLOTS, Sending
 from flocknode.flock.shaper import Shaper
 from flocknode.flock.silence import Silence
@@ -133,6 +133,7 @@ class Flock:
         self._leading = Leading(self._me, self._members, self._steps)
         self._snapshot = self._look(now)
         self._stepped = -math.inf
+        self._strange: set[MemberId] = set()
         self._queue_limit = 0
         self._last = now
         self._reporter = Reporter(observer)
@@ -153,7 +154,7 @@ class Flock:
             unfinished=self._conductor.unfinished,
             frames_sent=tally.sent,
             frames_filled=tally.filled,
-            lateness_ms=milliseconds(tally.lateness),
+            lateness_ms=tally.lateness.milliseconds,
         )
 
     def heartbeat_received(self, member: MemberId, message: bytes, now: float) -> None:
@@ -164,12 +165,12 @@ class Flock:
         sender = self._members.get(member)
         try:
             heartbeat = parse_heartbeat(message)
+            trailer = heartbeat.trailer
+            if sender is None or trailer is None:
+                return
+            check_fits(trailer.slot, trailer.time_ms)
         except ProtocolError as reason:
-            self._log.debug("heartbeat dropped: {reason}", reason=str(reason))
-            return
-        trailer = heartbeat.trailer
-        if sender is None or trailer is None:
-            return
+            return self._drop(member, "heartbeat", reason)
         if trailer.flags & Flags.LEAVING:
             if sender.alive:
                 self._lose(sender)
@@ -202,8 +203,7 @@ class Flock:
         try:
             frame = parse_frame(message)
         except ProtocolError as reason:
-            self._log.debug("frame dropped: {reason}", reason=str(reason))
-            return
+            return self._drop(member, "frame", reason)
         if sender is None or not sender.alive or frame.receiver != self._me:
             return
         arrival = sender.incoming.feed(frame)
@@ -291,6 +291,12 @@ class Flock:
             self._conductor.due,
         )
         return max(due, now + SOONEST)
+
+    def _drop(self, member: MemberId, what: str, reason: ProtocolError) -> None:
+        """Say so once for each peer: whoever does this does it often."""
+        if member in self._members and member not in self._strange:
+            self._strange.add(member)
+            self._log.warn(f"a {what} of {member.hex()} is dropped: {{reason}}", reason=reason)
 
     def _lose(self, member: Member) -> None:
         member.gone()

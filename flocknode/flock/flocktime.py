@@ -16,12 +16,19 @@ import math
 from collections import deque
 from typing import Final
 
+from flocknode.errors import ProtocolError
+
 EPOCH_2020_MS: Final = 1_577_836_800_000
 """2020-01-01T00:00:00Z in ms since 1970."""
 SLOT: Final = 0.5
 """Seconds."""
 WINDOW: Final = 64
 """Heartbeats that an estimate looks back on; 16 s."""
+LAST_SLOT: Final = 0xFFFF_0000
+"""In the year 2087; beyond it, slots do not fit into a heartbeat for long."""
+ASTRAY: Final = 4
+"""Slots that a heartbeat's slot and time may differ by; a node's own are of the
+same moment."""
 SLEW: Final = 0.001
 """Seconds per second: the fastest that flock time is bent."""
 TOLERANCE: Final = 0.2
@@ -173,6 +180,19 @@ class FlockTime:
 def shown_time(time_ms: int) -> float:
     """Seconds since 2020 of what a heartbeat shows."""
     return (time_ms - EPOCH_2020_MS) / 1000
+
+
+def check_fits(slot: int, time_ms: int) -> None:
+    """
+    Who shows times out of chance, or one at which slots have no numbers any
+    more, must not be followed.
+
+    @raise ProtocolError: no heartbeat that shows this slot can have been sent at
+        this flock time.
+    """
+    shown = math.floor(shown_time(time_ms) / SLOT)
+    if slot >= LAST_SLOT or abs(shown - slot) > ASTRAY:
+        raise ProtocolError(f"slot {slot} is not that of its time")
 
 
 def prefers(theirs: tuple[int, bytes], mine: tuple[int, bytes]) -> bool:

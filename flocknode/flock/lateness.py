@@ -57,3 +57,10 @@ class Lateness:
             if passed >= share * self.ticks:
                 return min(self.worst, float(_FINEST * 2.0 ** (place / _PER_OCTAVE)))
         return self.worst
+
+    @property
+    def milliseconds(self) -> tuple[float, float, float, float]:
+        """Mean, median, 99th percentile and worst."""
+        late = self.mean, self.quantile(0.5), self.quantile(0.99), self.worst
+        mean, median, most, worst = (round(each * 1e3, 4) for each in late)
+        return mean, median, most, worst

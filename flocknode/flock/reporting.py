@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from flocknode.flock.interfaces import FlockState, Observer
-from flocknode.flock.lateness import Lateness
 from flocknode.flock.members import Member
 
 INTERVAL: Final = 0.1
@@ -68,10 +67,3 @@ class Digests:
             ):
                 member.digest = trailer.digest
                 self._observer.digest(member.id, trailer.digest)
-
-
-def milliseconds(late: Lateness) -> tuple[float, float, float, float]:
-    """@return: mean, median, 99th percentile and worst, rounded to 0.1 us."""
-    seconds = (late.mean, late.quantile(0.5), late.quantile(0.99), late.worst)
-    mean, median, most, worst = (round(value * 1e3, 4) for value in seconds)
-    return mean, median, most, worst

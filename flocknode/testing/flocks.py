@@ -110,6 +110,11 @@ class VirtualMember:
         if self._engine is not None:
             self._engine.queue(MemberId(member), Priority(priority), data)
 
+    def skip(self, member: bytes) -> None:
+        """A member's stream makes no sense."""
+        if self._engine is not None:
+            self._engine.skip(MemberId(member))
+
     # flocknode.flock.interfaces.Observer
 
     def alive(self, member: MemberId, epoch: int) -> None:

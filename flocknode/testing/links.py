@@ -115,6 +115,10 @@ class Member:
         """See L{flocknode.exchange.interfaces.Links}."""
         self._network.queue(self.id, member, priority, data)
 
+    def skip(self, member: bytes) -> None:
+        """See L{flocknode.exchange.interfaces.Links}."""
+        self._network.skip(member, self.id)
+
     def _offered(self, new_total: int, backlog: int, remaining: int, digest: bytes) -> None:
         self.offer = (new_total, backlog, remaining, digest)
 
@@ -245,6 +249,10 @@ class LinkNetwork:
         else:
             exchange = self.members[sender].exchange
             self.clock.callLater(0, exchange.consumed, receiver, priority, len(data))
+
+    def skip(self, sender: bytes, receiver: bytes) -> None:
+        """What comes is of no use before the next start of a record."""
+        self._gaps.add((sender, receiver))
 
     def _tick(self) -> None:
         if self.in_round:

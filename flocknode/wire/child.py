@@ -31,6 +31,7 @@ from flocknode.wire.messages import (
     Reset,
     RoundStarted,
     RoundStopped,
+    Skip,
     Start,
     State,
     ToNode,
@@ -110,6 +111,11 @@ class WireProcess(Service):
         self._outstanding[member, priority] += len(data)
         for part in parts:
             self._child.port.send_data(member, priority, part)
+
+    def skip(self, member: MemberId) -> None:
+        """See L{flocknode.flock.core.Flock.skip}."""
+        if self._child is not None and self._stopping is None:
+            self._child.port.send(Skip(member))
 
     def offer(self, new_total: int, backlog: int, remaining: int, digest: bytes) -> None:
         """See L{flocknode.flock.core.Flock.offer}."""

@@ -68,6 +68,12 @@ class Stop(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """Node to wire: say so in the heartbeats, close everything, end."""
 
 
+class Skip(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Node to wire: see L{flocknode.flock.core.Flock.skip}."""
+
+    member: Id
+
+
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=16):
     """Wire to node: all endpoints are bound; C{*} in them is filled in."""
 
@@ -157,7 +163,7 @@ class Data(NamedTuple):
     data: bytes
 
 
-ToWire = Start | Offer | Stop
+ToWire = Start | Offer | Stop | Skip
 ToNode = (
     Ready | Fault | Alive | Lost | RoundStarted | RoundStopped | Reset | Digest | Consumed | State
 )

@@ -6,12 +6,27 @@ terms of the flock engine.  No I/O, and no ZeroMQ: the node may import this.
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 
 from flocknode.errors import WireError
+from flocknode.flock.heartbeat import HEARTBEAT_SIZE
 from flocknode.flock.interfaces import FlockSettings, MemberId
+from flocknode.flock.rate import frame_size, step_of
 from flocknode.keys import member_id
 from flocknode.wire.messages import Start
+
+SEGMENT: Final = 1_448
+PACKET: Final = 1_514
+"""Bytes of a stream in a full TCP segment with timestamps, and of the Ethernet
+frame around it, which is what a shaped uplink counts."""
+
+CURVE: Final = 42
+"""Bytes that ZMTP (9) and CURVE (33) add to a message."""
+
+HEARTBEATS: Final = 4
+"""A second."""
 
 
 @attrs.frozen
@@ -51,9 +66,25 @@ def settings_of(start: Start, peers: tuple[Peer, ...]) -> FlockSettings:
     return FlockSettings(
         me=MemberId(member_id(start.public)),
         peers=tuple(peer.id for peer in peers),
-        uplink=start.uplink,
+        uplink=for_frames(start.uplink, len(peers)),
         constant_cover=start.constant_cover,
         cover_rate=start.cover_rate,
         min_members=start.min_members,
         decoys=start.decoys,
     )
+
+
+def for_frames(uplink: int, peers: int) -> int:
+    """
+    What of an uplink is left for frames: the engine counts these and nothing
+    else, and a rate that is even 2 per cent too high fills all queues.
+    Acknowledgements of what comes in are not counted.
+
+    @param uplink: bytes per second.
+    @param peers: that share it.
+    """
+    links = max(1, peers)
+    beat = HEARTBEATS * (HEARTBEAT_SIZE + CURVE + PACKET - SEGMENT)
+    link = uplink / links * SEGMENT / PACKET - beat
+    size = frame_size(step_of(link))
+    return max(1, int(links * link * size / (size + CURVE)))

@@ -24,7 +24,7 @@ from flocknode.flock.core import Flock
 from flocknode.flock.interfaces import MemberId, Priority
 from flocknode.flock.streams import RandomStreams
 from flocknode.wire.curve import Keys
-from flocknode.wire.messages import Fault, Offer, Ready, Start, Stop, ToWire
+from flocknode.wire.messages import Fault, Offer, Ready, Skip, Start, Stop, ToWire
 from flocknode.wire.peers import peers_of, settings_of
 from flocknode.wire.port import Port
 from flocknode.wire.sockets import Sockets
@@ -100,6 +100,8 @@ class Wire:
                     self._flock.offer(
                         message.new_total, message.backlog, message.remaining, message.digest
                     )
+            elif isinstance(message, Skip):
+                self._skip(MemberId(message.member))
             elif isinstance(message, Start):
                 self._start(message)
             elif isinstance(message, Stop):
@@ -156,7 +158,7 @@ class Wire:
         settings = settings_of(start, peers)
         self._schedule(start.uplink)
         self._sockets = self._make_sockets(self._reactor)
-        bound = self._sockets.listen(start.listen, keys, peers)
+        bound = self._sockets.listen(start.listen, keys, peers, start.uplink)
         self._flock = self._engine(
             settings,
             self._sockets,

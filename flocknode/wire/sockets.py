@@ -26,13 +26,20 @@ from flocknode.wire.connection import Context, FairConnection
 from flocknode.wire.curve import Keys, ZapHandler
 from flocknode.wire.endings import Endings
 from flocknode.wire.locks import PathLock
+from flocknode.wire.marks import LEAST, Mark
 from flocknode.wire.peers import Peer
 
 MAX_MESSAGE: Final = 70_000
 """Bytes; libzmq closes a connection that brings more.  The largest frame has 65 557."""
 
-SEND_BUFFER: Final = 262_144
-"""Of the operating system, per connection; what lies there can no longer be late."""
+SEND_BUFFERS: Final = (16_384, 262_144)
+"""Bytes of the operating system, per connection, at least and at most.  What lies
+there can no longer be late."""
+
+SEND_SECONDS: Final = 0.05
+"""What a buffer holds of a link's share of the uplink; Linux doubles it.  Larger
+ones hide for long that an uplink is too slow, and delay the frames of a slot by
+more than a slot: at 12 Mbit/s and 7 links, 256 KiB each are 1.2 s."""
 
 RECONNECT_MS: Final = (250, 2_000)
 """First and longest pause before a lost connection is tried again.  The same in
@@ -55,15 +62,6 @@ RECEIVE_QUEUE: Final = 64
 """Messages per peer before the kernel's buffers have to hold them: a turn's worth.
 Heartbeats wait behind what is queued here."""
 
-HEARTBEAT_ROOM: Final = 8
-"""Heartbeats may wait in a queue that is full of frames."""
-
-LEAST_QUEUE: Final = 8
-"""Frames.  libzmq tells a queue's writer of every (high-water mark + 1) // 2
-messages read, at the mark that held when they were read.  With fewer than 8, a
-queue that was emptied while the mark was up by L{HEARTBEAT_ROOM} would look full
-until the next heartbeat."""
-
 FIRST_FILE_MESSAGES: Final = b"2"
 """What 1.0.0 sends instead of frames; subscribed to in every state."""
 
@@ -84,16 +82,22 @@ class Publisher(FairConnection):
     """
 
     socketType = zmq.XPUB
-    highWaterMark = LEAST_QUEUE
+    highWaterMark = LEAST
 
-    def __init__(self, factory: Context, keys: Keys) -> None:
+    def __init__(
+        self, factory: Context, keys: Keys, links: tuple[MemberId, ...], send_buffer: int
+    ) -> None:
+        """
+        @param links: who may connect.
+        @param send_buffer: bytes, per connection.
+        """
         super().__init__(factory)
-        # Frames that may wait, and whether all queues know that.
-        self._frames = LEAST_QUEUE
-        self._resized = True
+        self._mark = Mark(links)
+        # What all queues have been told.
+        self._told = LEAST
         self._endings = Endings(factory.context, self.socket, factory.reactor.seconds)
         self.socket.affinity = 1
-        self.socket.sndbuf = SEND_BUFFER
+        self.socket.sndbuf = send_buffer
         self.socket.maxmsgsize = MAX_MESSAGE
         self.socket.setsockopt(zmq.TCP_MAXRT, UNACKNOWLEDGED_MS)
         self.socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
@@ -122,8 +126,7 @@ class Publisher(FairConnection):
 
     def set_frame_queue(self, frames: int) -> None:
         """See L{flocknode.flock.interfaces.Transport.frame_queue}."""
-        self._frames = max(frames, LEAST_QUEUE)
-        self._resized = False
+        self._mark.want(frames)
         self._resize()
 
     def _resize(self) -> bool:
@@ -133,9 +136,9 @@ class Publisher(FairConnection):
         @return: whether it is.
         """
         calm = self._endings.calm()
-        if calm and not self._resized:
-            self._resized = True
-            self.socket.setsockopt(zmq.SNDHWM, self._frames)
+        if calm and self._mark.step() != self._told:
+            self._told = self._mark.value
+            self.socket.setsockopt(zmq.SNDHWM, self._told)
         return calm
 
     def heartbeat(self, message: bytes) -> None:
@@ -145,21 +148,26 @@ class Publisher(FairConnection):
         that misses it, and nobody else.
         """
         calm = self._resize()
-        if self.frame(message):
+        if self._offer(message):
             return
         if calm:
-            self.socket.setsockopt(zmq.SNDHWM, self._frames + HEARTBEAT_ROOM)
+            self.socket.setsockopt(zmq.SNDHWM, self._mark.raised())
         self.socket.setsockopt(zmq.XPUB_NODROP, 0)
         with contextlib.suppress(zmq.Again):
             self.send(message)
         self.socket.setsockopt(zmq.XPUB_NODROP, 1)
         if calm:
-            self.socket.setsockopt(zmq.SNDHWM, self._frames)
+            self.socket.setsockopt(zmq.SNDHWM, self._mark.value)
 
-    def frame(self, message: bytes) -> bool:
+    def frame(self, to: MemberId, message: bytes) -> bool:
         """
         @return: false if the queue of the one whose topic this is is full.
         """
+        taken = self._offer(message)
+        self._mark.offered(to, taken)
+        return taken
+
+    def _offer(self, message: bytes) -> bool:
         try:
             self.send(message)
         except zmq.Again:
@@ -171,7 +179,7 @@ class Publisher(FairConnection):
         A subscription, so perhaps a new connection.  Its queue has the length
         that was set when the endpoint was bound; give it today's.
         """
-        self._resized = False
+        self._told = 0
         self._resize()
 
 
@@ -250,15 +258,23 @@ class Sockets:
         self._publisher: Publisher | None = None
         self._again: Callable[[], object] = lambda: None
 
-    def listen(self, endpoints: tuple[str, ...], keys: Keys, peers: tuple[Peer, ...]) -> list[str]:
+    def listen(
+        self, endpoints: tuple[str, ...], keys: Keys, peers: tuple[Peer, ...], uplink: int
+    ) -> list[str]:
         """
         Bind, with the peers' keys as the allow-list.
 
+        @param uplink: what may be sent in all, bytes per second.
         @return: the bound endpoints.
         @raise WireError: one of them cannot be bound; call L{close}.
         """
         ZapHandler(self._context, frozenset(peer.public for peer in peers))
-        self._publisher = Publisher(self._context, keys)
+        self._publisher = Publisher(
+            self._context,
+            keys,
+            tuple(peer.id for peer in peers),
+            send_buffer(uplink, len(peers)),
+        )
         bound = []
         for endpoint in endpoints:
             scheme, _separator, path = endpoint.partition("://")
@@ -300,7 +316,7 @@ class Sockets:
 
     def frame(self, to: MemberId, message: bytes) -> bool:
         """See L{flocknode.flock.interfaces.Transport.frame}."""
-        return self._publisher is not None and self._publisher.frame(message)
+        return self._publisher is not None and self._publisher.frame(to, message)
 
     def frame_queue(self, frames: int) -> None:
         """See L{flocknode.flock.interfaces.Transport.frame_queue}."""
@@ -314,6 +330,16 @@ class Sockets:
         self._later()
         for subscriber in self._subscribers:
             subscriber.renew()
+
+
+def send_buffer(uplink: int, peers: int) -> int:
+    """
+    @param uplink: what may be sent in all, bytes per second.
+    @param peers: that share it.
+    @return: bytes, for each connection.
+    """
+    least, most = SEND_BUFFERS
+    return max(least, min(most, int(SEND_SECONDS * uplink / max(1, peers))))
 
 
 def _is_v6(endpoint: str) -> bool:

@@ -24,6 +24,11 @@ class Sent:
 
     def __init__(self) -> None:
         self.data: list[tuple[bytes, int, bytes]] = []
+        self.skipped: list[bytes] = []
+
+    def skip(self, member: bytes) -> None:
+        """See L{flocknode.exchange.interfaces.Links}."""
+        self.skipped.append(member)
 
     def send(self, member: bytes, priority: int, data: bytes) -> None:
         """See L{flocknode.exchange.interfaces.Links}."""

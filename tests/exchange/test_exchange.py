@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from flocknode.box.content import block_hash
 from flocknode.box.index.rows import COST
@@ -629,6 +631,32 @@ class Hostile(ExchangeCase):
         self.receive(Want(self.box.id, ((block_hash(b"content"), 7),)))
         self.assertIn(Piece(block_hash(b"content"), 0, b"content"), self.leave_all())
         self.assertEqual(self.exchange.status().links[0].errors, 1)
+
+    def test_one_warning_is_enough_however_often_a_member_comes_anew(self) -> None:
+        warnings: list[str] = []
+
+        @implementer(ILogObserver)
+        def observe(event: LogEvent) -> None:
+            if event["log_level"] is LogLevel.warn:
+                warnings.append(eventAsText(event))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        for epoch in range(5):
+            self.exchange.alive(MEMBER, epoch)
+            for _ in range(5):
+                self.exchange.received(MEMBER, b"\0\0\0\x02\x91\x03")
+        self.assertEqual(len(warnings), 1)
+        self.assertIn(MEMBER.hex(), warnings[0])
+
+    def test_a_stream_that_makes_no_sense_goes_on_at_the_next_record(self) -> None:
+        self.meet()
+        self.exchange.received(MEMBER, b"\xff" * 100)
+        self.assertEqual(self.sent.skipped, [MEMBER])
+        self.exchange.received(MEMBER, b"\xff" * 100)
+        self.assertEqual(self.sent.skipped, [MEMBER])
+        self.exchange.reset(MEMBER)
+        self.works()
 
     def test_what_nobody_asked_for_is_not_kept(self) -> None:
         self.meet()

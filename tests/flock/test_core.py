@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -404,6 +405,43 @@ class HostilityTests(SynchronousTestCase):
             world.network.run(0.3)
         world.network.run(5.0)
         world.settle(60.0)
+
+    @settings(max_examples=50, deadline=None)
+    @given(
+        st.lists(
+            st.tuples(st.integers(0, 0xFFFF_FFFF), st.integers(0, 2**48 - 1)),
+            min_size=8,
+            max_size=8,
+        )
+    )
+    def test_times_out_of_chance_are_not_followed(self, times: list[tuple[int, int]]) -> None:
+        world = World(3, uplink=200_000)
+        node, liar = world.nodes[1], world.nodes[0]
+        world.kill(liar)
+        world.settle(60.0)
+        slot = node.flock.state.slot
+        for shown, time_ms in times:
+            nothing = (0,) * 9
+            trailer = Trailer(0, shown, time_ms, bytes(16), *nothing)
+            message = encode_heartbeat(Heartbeat(100, 0, 255, IDS[10:22], trailer))
+            for each in world.up:
+                each.flock.heartbeat_received(liar.me, message, each.host.now)
+            world.network.run(1.0)
+        self.assertLess(node.flock.state.slot - slot, 2 * len(times) + 2)
+        world.network.run(5.0)
+        world.settle(60.0)
+
+    def test_only_the_first_of_what_makes_no_sense_is_logged(self) -> None:
+        world = World(2)
+        node, peer = world.nodes
+        warned: list[object] = []
+        with patch.object(node.flock, "_log") as log:
+            log.warn = lambda *_text, **values: warned.append(values["reason"])
+            for message in (b"1", b"100 x", bytes(30)):
+                node.flock.heartbeat_received(peer.me, message, node.host.now)
+                node.flock.frame_received(peer.me, message, node.host.now)
+                node.flock.frame_received(IDS[9], message, node.host.now)
+        self.assertEqual(len(warned), 1)
 
     def test_strangers_are_ignored(self) -> None:
         world = World(2)

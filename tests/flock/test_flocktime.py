@@ -7,12 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocknode.errors import ProtocolError
 from flocknode.flock.flocktime import (
     EPOCH_2020_MS,
+    LAST_SLOT,
     SETTLING,
     STALE_AFTER,
     Estimate,
     FlockTime,
+    check_fits,
     prefers,
 )
 
@@ -156,3 +159,20 @@ class MeetingTests(SynchronousTestCase):
 
     def test_nobody_prefers_its_own(self) -> None:
         self.assertFalse(prefers((2, b"a"), (2, b"a")))
+
+
+class FittingTests(SynchronousTestCase):
+    """L{check_fits}."""
+
+    def test_a_slot_and_a_time_that_belong_together_fit(self) -> None:
+        time = FlockTime(0.0, EPOCH_2020_MS + 10_000_000)
+        for seconds in (0.0, 0.49, 0.5, 1_000.3):
+            check_fits(time.slot(seconds), time.ms(seconds))
+
+    def test_a_moment_between_reading_the_two_does_not_matter(self) -> None:
+        check_fits(20, EPOCH_2020_MS + 11_900)
+
+    def test_others_do_not_fit(self) -> None:
+        for slot, seconds in ((20, 1_000), (1_000, 10), (LAST_SLOT, LAST_SLOT // 2)):
+            with self.assertRaises(ProtocolError):
+                check_fits(slot, EPOCH_2020_MS + seconds * 1_000)

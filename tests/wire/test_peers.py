@@ -5,12 +5,15 @@ Tests for L{flocknode.wire.peers}.
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.errors import WireError
+from flocknode.flock.rate import frame_size, frames_per_slot, uplink_step
 from flocknode.wire.messages import Start
-from flocknode.wire.peers import peers_of, settings_of
+from flocknode.wire.peers import for_frames, peers_of, settings_of
 from tests.wire.support import Pair
 
 ME, ANNA, BERT = Pair.new(), Pair.new(), Pair.new()
@@ -48,10 +51,38 @@ class PeersTests(SynchronousTestCase):
         self.assertEqual(set(settings.peers), {ANNA.id, BERT.id})
         self.assertEqual(
             (
-                settings.uplink,
                 settings.constant_cover,
                 settings.cover_rate,
                 settings.min_members,
             ),
-            (1_000, True, 2_000, 3),
+            (True, 2_000, 3),
         )
+
+    def test_the_engine_is_told_what_the_uplink_carries_of_frames(self) -> None:
+        settings = settings_of(replace(START, uplink=1_000_000), peers_of(START))
+        self.assertEqual(settings.uplink, for_frames(1_000_000, 2))
+        # 66 of 1514 bytes are headers of packets, 42 of 4159 those of messages.
+        self.assertTrue(0.942 < settings.uplink / 1_000_000 < 0.948)
+
+
+class UplinkTests(SynchronousTestCase):
+    """L{for_frames}."""
+
+    @given(st.integers(0, 10**10), st.integers(0, 255))
+    def test_frames_and_all_that_comes_with_them_fit_into_the_uplink(
+        self, uplink: int, peers: int
+    ) -> None:
+        left = for_frames(uplink, peers)
+        self.assertGreaterEqual(left, 1)
+        if left > 1:
+            step = uplink_step(left, peers)
+            frames = 2 * frames_per_slot(step)
+            messages = frames * (frame_size(step) + 42) + 4 * (256 + 42)
+            packets = 1514 / 1448 * messages * max(1, peers)
+            # A slot has whole frames, and the lowest step is never undercut.
+            rounded = 1514 / 1448 * (frame_size(step) + 42) * max(1, peers)
+            if step:
+                self.assertLessEqual(packets, uplink + rounded)
+
+    def test_most_of_an_uplink_is_for_frames(self) -> None:
+        self.assertGreater(for_frames(6_250_000, 2), 0.95 * 6_250_000)

@@ -24,6 +24,7 @@ from flocknode.wire.messages import (
     Fault,
     Offer,
     Ready,
+    Skip,
     Start,
     Stop,
     ToNode,
@@ -53,7 +54,9 @@ class FakeSockets:
         self.calls: list[Any] = []
         self.refuse = ""
 
-    def listen(self, endpoints: tuple[str, ...], keys: Any, peers: Any) -> list[str]:
+    def listen(
+        self, endpoints: tuple[str, ...], keys: Any, peers: Any, uplink: int
+    ) -> list[str]:
         if self.refuse:
             raise WireError(self.refuse)
         self.calls.append("listen")
@@ -178,6 +181,10 @@ class WireTests(SynchronousTestCase):
             self.engine.calls,
             [("offer", 1, 2, 3, bytes(16)), ("queue", ANNA.id, Priority.BULK, b"records")],
         )
+
+    def test_a_stream_that_makes_no_sense_to_the_node_is_skipped(self) -> None:
+        self._tell(START, Skip(ANNA.id))
+        self.assertEqual(self.engine.calls, [("skip", ANNA.id)])
 
     def test_what_the_engine_observes_reaches_the_node(self) -> None:
         self._tell(START)

@@ -13,7 +13,7 @@ from typing import Any
 
 import zmq
 from twisted.internet import reactor
-from twisted.trial.unittest import SkipTest, TestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 from zmq.utils.monitor import recv_monitor_message
 
 from flocknode.errors import WireError
@@ -22,10 +22,11 @@ from flocknode.flock.messages import frame_topic
 from flocknode.wire.connection import Context
 from flocknode.wire.curve import DOMAIN, Keys, ZapHandler
 from flocknode.wire.peers import Peer
-from flocknode.wire.sockets import MAX_MESSAGE, Sockets
+from flocknode.wire.sockets import MAX_MESSAGE, SEND_BUFFERS, Sockets, send_buffer
 from tests.wire.support import Pair, free_endpoint, until
 
 HEARTBEAT = b"100 " + bytes(252)
+UPLINK = 12_500_000
 
 
 class Ear:
@@ -57,7 +58,7 @@ class Node:
     def start(self, *peers: Node) -> list[str]:
         """Listen and connect; returns the bound endpoints."""
         known = tuple(peer.as_peer() for peer in peers)
-        bound = self.sockets.listen((self.endpoint,), self.keys, known)
+        bound = self.sockets.listen((self.endpoint,), self.keys, known, UPLINK)
         self.sockets.connect(self.pair.id, self.keys, known, self.ear)
         return bound
 
@@ -200,7 +201,7 @@ class MemberTests(TestCase):
         deaf.socket.rcvhwm = 1
         deaf.socket.rcvbuf = 4096
         member = Peer(pair.id, pair.public, ("tcp://127.0.0.1:9",))
-        self.a.sockets.listen((self.a.endpoint,), self.a.keys, (member, c.as_peer()))
+        self.a.sockets.listen((self.a.endpoint,), self.a.keys, (member, c.as_peer()), UPLINK)
         c.start(self.a)
         await self._hear(self.a, c)
         deaf.connect()
@@ -254,12 +255,26 @@ class MemberTests(TestCase):
         admits = await succeed_at(self, self.a, self.a.pair, patient)
         await self._hear(admits, patient)
 
+    async def test_a_queue_that_becomes_shorter_does_not_stand_still(self) -> None:
+        self.a.start(self.b)
+        self.b.start(self.a)
+        await self._hear(self.a, self.b)
+        frame = frame_topic(self.b.pair.id) + bytes(100)
+        received = self.b.ear.frames
+        for queue in (512, 8, 300, 40, 8):
+            self.a.sockets.frame_queue(queue)
+            received.clear()
+            count = 200 if queue > 8 else 1
+            for _ in range(count):
+                await until(reactor, lambda: self.a.sockets.frame(self.b.pair.id, frame))
+            await until(reactor, lambda count=count: len(received) == count)  # type: ignore[misc]
+
     async def test_a_peer_with_several_addresses_is_tried_at_each(self) -> None:
         patient = Node(self, free_endpoint(), silence=0.2)
         addresses = (free_endpoint(), self.a.endpoint)
         peer = Peer(self.a.pair.id, self.a.pair.public, addresses)
         self.a.start(patient)
-        patient.sockets.listen((patient.endpoint,), patient.keys, (peer,))
+        patient.sockets.listen((patient.endpoint,), patient.keys, (peer,), UPLINK)
         patient.sockets.connect(patient.pair.id, patient.keys, (peer,), patient.ear)
         await self._hear(self.a, patient)
 
@@ -348,7 +363,7 @@ class StrangerTests(TestCase):
         from flocknode.wire.sockets import Publisher
 
         own = Pair.new()
-        publisher = Publisher(context, Keys(own.public, own.secret))
+        publisher = Publisher(context, Keys(own.public, own.secret), (), 65_536)
         endpoint = publisher.bind("tcp://127.0.0.1:*")
         stranger = Stranger(self, endpoint)
         self._curve(stranger, Pair.new(), own.public)
@@ -521,3 +536,15 @@ class ListenTests(TestCase):
             return bool(b.ear.heartbeats)
 
         await until(reactor, heard)
+
+
+class SendBufferTests(SynchronousTestCase):
+    """L{send_buffer}."""
+
+    def test_it_is_worth_a_fraction_of_a_second_of_a_links_share(self) -> None:
+        self.assertEqual(send_buffer(6_250_000, 2), 156_250)
+
+    def test_it_is_never_too_small_or_too_large(self) -> None:
+        least, most = SEND_BUFFERS
+        self.assertEqual(send_buffer(100_000, 7), least)
+        self.assertEqual(send_buffer(125_000_000, 0), most)
