@@ -160,10 +160,14 @@ class Asker:
             del self._bodies[sink]
 
     async def _drop(self, response: Any, head: Head) -> None:
-        most = DRAINED if head.length is not None and head.length <= DRAINED else 0
+        """End a body that nobody wants; what is short and no file is read for that."""
+        nothing = _Nothing()
+        dropped = Deferred.fromCoroutine(self._body(response, nothing, DRAINED))
+        if head.code in (200, 206) or head.length is None or head.length > DRAINED:
+            self.give_up(nothing)
         # It may be dropped in the middle.
         with contextlib.suppress(NeighbourError):
-            await self._body(response, _Nothing(), most)
+            await dropped
 
     def give_up(self, sink: Sink[Any]) -> None:
         """End a body in its middle: its question fails.  Nothing, if it is over."""

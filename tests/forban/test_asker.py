@@ -261,6 +261,13 @@ class Strangers(AskerCase):
             await self.asker._pool.closeCachedConnections()
             await peer.when_alone()
 
+    async def test_nobody_waits_for_a_body_nobody_wants(self) -> None:
+        peer = self.hostile(saying(1000))
+        asking = self.asker.ask(peer.address, "g=x", lambda _head: None, 1000)
+        head, body = await asking
+        self.assertEqual((head.code, body), (200, None))
+        await peer.when_alone()
+
     async def test_a_body_that_breaks_off_fails(self) -> None:
         def script(talk: Talk, _request: bytes) -> None:
             talk.head(1000)
