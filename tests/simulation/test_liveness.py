@@ -3,7 +3,7 @@
 Whatever befalls a flock, it recovers: random schedules of starts, crashes,
 partitions, losses and clocks that jump, over three to eight nodes.
 
-C{FLOCKNODE_SOAK=1} in the environment tries many more.
+C{FLOCKNODE_SOAK=1} in the environment tries many more, with up to twenty nodes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ within five."""
 CERTAIN = (INSIDE, FRAMES)
 """What holds even for members that do not hear each other."""
 
-EXAMPLES = 400 if os.environ.get("FLOCKNODE_SOAK") else 15
+EXAMPLES, LARGEST = (400, 20) if os.environ.get("FLOCKNODE_SOAK") else (15, 8)
 
 
 @attrs.frozen
@@ -178,7 +178,7 @@ class Liveness(SynchronousTestCase):
         suppress_health_check=list(HealthCheck),
     )
     @given(
-        nodes=st.integers(3, 8),
+        nodes=st.integers(3, LARGEST),
         seed=st.integers(0, 1 << 30),
         share=st.floats(0, 1),
         wait=st.sampled_from(WAITS),
