@@ -204,6 +204,32 @@ class Liveness(SynchronousTestCase):
         inside = list(check_traffic(flock.run.witness, nodes - 1, calm=False))
         self.assertEqual([b for b in inside if b.invariant in CERTAIN], [], told)
 
+    def test_who_has_ended_a_later_round_joins_the_one_that_goes_on(self) -> None:
+        # Both sides of a partition run a round when it ends; three members are
+        # done with theirs before they hear of the older one.
+        flock = Course(14, 207, 3, (0.0, 0.0))
+        for kind, node, wait, measure in (
+            ("put", 0, 3.0, 0.5),
+            ("put", 15, 6.0, 0.0),
+            ("put", 10, 0.3, 0.1),
+            ("put", 2, 0.3, 1.0),
+            ("remove", 12, 0.7, 0.1),
+            ("lose", 4, 6.0, 0.0),
+            ("start", 1, 1.5, 0.1),
+            ("put", 10, 6.0, 0.5),
+            ("heal", 4, 0.7, 0.5),
+            ("put", 11, 1.5, 1.0),
+            ("start", 11, 0.3, 0.5),
+            ("cut", 11, 6.0, 0.1),
+            ("clock", 7, 0.1, 0.5),
+            ("lose", 16, 1.5, 0.5),
+            ("start", 16, 0.7, 0.1),
+        ):
+            flock.befall(Fault(kind, node, wait, measure))
+        flock.recover()
+        self.assertTrue(flock.becomes_good(FAULT_FREE))
+        self.assertEqual(flock.run.patrol.breaches, [])
+
     def test_a_flock_that_does_not_recover_is_found(self) -> None:
         self.patch(Conductor, "call", lambda conductor, now: None)
         flock = Course(3, 1, 2, (0.0, 0.0))
