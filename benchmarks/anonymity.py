@@ -4,8 +4,10 @@ Who made the change?  A flock of real nodes on a network of its own, changes at
 nodes drawn at random, every packet captured, and then the attacks of
 L{flocknode.observe}: C{python -m benchmarks.anonymity}.
 
-C{--leaky} puts a planted leak into all nodes: it must be found.  Root, C{ip}
-and C{tcpdump} are needed; without namespaces all nodes are on loopback.
+C{--leak} plants a leak into all nodes: it must be found (C{thrifty} with C{--kinds
+"large file"} names nearly every source).  C{--kinds "cut off"} loses all packets
+of some node in the middle of each round.  Root, C{ip} and C{tcpdump} are needed;
+without namespaces all nodes are on loopback.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.sources import Sources
+from benchmarks.sources import CUT, KINDS, Sources
 from benchmarks.switch import WatchedCluster, switch_or_none, why_not
 from flocknode.observe import labels
 from flocknode.observe.report import attack, look, read_segments
@@ -30,9 +32,9 @@ def record(keep: Path, options: argparse.Namespace) -> None:
     nodes = options.nodes
     top = Path(tempfile.mkdtemp(prefix="anonymity-", dir=keep))
     cluster = WatchedCluster(top / "flock", nodes, switch_or_none(nodes), options.uplink)
-    cluster.leaky = options.leaky
+    cluster.leak = options.leak
     try:
-        sources = Sources(cluster, options.seed, options.archive)
+        sources = Sources(cluster, options.seed, options.archive, options.kinds)
         sources.survey()
         cluster.start()
         cluster.together()
@@ -62,7 +64,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--uplink", default="40 Mbit/s")
     parser.add_argument("--archive", type=int, default=512, help="MiB that a source hashes")
-    parser.add_argument("--leaky", action="store_true", help="with a planted leak")
+    parser.add_argument("--leak", choices=("eager", "thrifty"), default="", help="to plant")
+    parser.add_argument("--kinds", nargs="+", choices=(*KINDS, CUT), default=KINDS)
     parser.add_argument("--keep", type=Path, help="folder for the capture and the labels")
     options = parser.parse_args()
     reason = why_not()

@@ -1,7 +1,10 @@
 # Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
 """
 A node with a leak planted into its wire process, as the control of
-L{benchmarks.anonymity}: an attack that does not find this one is worth nothing.
+L{benchmarks.anonymity}: attacks that do not find it are worth nothing.  Which one,
+the environment says (L{CHOICE}): C{eager}, what is queued is also sent at once;
+or C{thrifty}, of empty frames one in L{KEPT} is sent, so that whoever sends
+content is seen to.
 
 Started like twistd: C{python -m benchmarks.leaky -n flocknode ...}.  The node
 starts this module once more as its wire process, and there the leaking parts
@@ -11,15 +14,29 @@ take the place of those of the engine.
 from __future__ import annotations
 
 import os
+import random
 import stat
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from flocknode.flock import core
 from flocknode.flock.core import Flock
 from flocknode.flock.interfaces import MemberId, Priority
+from flocknode.flock.leading import Leading
+from flocknode.flock.link import Outgoing
+from flocknode.flock.messages import parse_frame
+from flocknode.flock.rate import UNMEASURED
+from flocknode.flock.rounds import Sending
+from flocknode.flock.shaper import Shaper
 
 FRAME = 4117
 """Bytes, one of the sizes that there are."""
+
+CHOICE = "FLOCKNODE_LEAK"
+
+KEPT = 4
+"""With none at all, others take a link that carries nothing for a lost one."""
 
 Queue = Callable[[Any, MemberId, Priority, bytes], None]
 
@@ -41,6 +58,36 @@ def eagerly(honest: Queue) -> Queue:
                 flock._observer.consumed(member, each, size)
 
     return queue
+
+
+class Thrifty(Shaper):
+    """Leaves out most frames that carry nothing."""
+
+    def __init__(
+        self,
+        links: Sequence[Outgoing],
+        send: Callable[[MemberId, bytes], bool],
+        consumed: Callable[[MemberId, Priority, int], None],
+        order: random.Random,
+    ) -> None:
+        empty = Counter[MemberId]()
+
+        def some(to: MemberId, message: bytes) -> bool:
+            if not parse_frame(message).payload:
+                empty[to] += 1
+                if empty[to] % KEPT:
+                    return True
+            return send(to, message)
+
+        super().__init__(links, some, consumed, order)
+
+
+class Unmeasured(Leading):
+    """What is left out does not mean that a link is slow."""
+
+    def delivered(self, slot: int, current: Sending | None) -> int:
+        """Nobody knows."""
+        return UNMEASURED
 
 
 class _Redirected:
@@ -75,7 +122,11 @@ def _node() -> None:
 def _wire() -> None:
     from flocknode.wire.__main__ import main
 
-    Flock.queue = eagerly(Flock.queue)  # type: ignore[method-assign, assignment]
+    if os.environ[CHOICE] == "eager":
+        Flock.queue = eagerly(Flock.queue)  # type: ignore[method-assign, assignment]
+    else:
+        Flock.shaper = Thrifty
+        core.Leading = Unmeasured  # type: ignore[attr-defined]
     main()
 
 

@@ -12,14 +12,19 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 
 from benchmarks.switch import WatchedCluster
+from flocknode.flock.status import SENDING
 from tests.integration.cluster import wait_until
 
 KINDS = ("large file", "many files", "delete", "while hashing")
+CUT = "cut off"
+"""A large file, and while it spreads all packets of some node are lost."""
+AWAY = 4.0
+"""Seconds: longer than it takes to be given up."""
 LARGE = 2 << 20
 MANY = 60
 ARCHIVE = "archive"
@@ -43,8 +48,18 @@ class Sources:
     @ivar labels: (seconds since 1970, address of the source, kind).
     """
 
-    def __init__(self, cluster: WatchedCluster, seed: int, archive: int) -> None:
-        """@param archive: MiB of the file to be hashed."""
+    def __init__(
+        self,
+        cluster: WatchedCluster,
+        seed: int,
+        archive: int,
+        kinds: Sequence[str] = KINDS,
+    ) -> None:
+        """
+        @param archive: MiB of the file to be hashed.
+        @param kinds: what happens, each equally often; C{CUT} needs a switch.
+        """
+        self._kinds = kinds
         self.labels: list[tuple[float, str, str]] = []
         self._cluster = cluster
         self._random = random.Random(seed)
@@ -102,7 +117,7 @@ class Sources:
             (box / gone).unlink()
             self._everywhere(lambda path: not (path / gone).exists())
             return
-        if kind == "large file":
+        if kind in ("large file", CUT):
             whole = self._cluster.folder(node) / name
             whole.write_bytes(os.urandom(LARGE))
             whole.rename(box / name)
@@ -117,13 +132,28 @@ class Sources:
             (box / name).write_bytes(os.urandom(1000))
         if kind != "many files":
             self._deletable.append(name)
+        if kind == CUT:
+            self._cut_off()
         wanted = self._wanted(box / name)
         self._everywhere(lambda path: self._wanted(path / name) == wanted)
+
+    def _cut_off(self) -> None:
+        """Lose a node, whoever it is, in the middle of the round."""
+        switch = self._cluster.switch
+        assert switch is not None
+        lost = self._random.randrange(self._cluster.count)
+        patiently(self._in_round, "a round is on")
+        switch.cut_off(lost)
+        _pause.wait(AWAY)
+        switch.cut_off(lost, False)
+
+    def _in_round(self) -> bool:
+        return (self._cluster.status(0) or {}).get("code") in SENDING
 
     def _draw(self) -> tuple[int, str]:
         """The next node and kind, out of a deck that holds each pair once."""
         if not self._deck:
-            self._deck = list(product(range(self._cluster.count), KINDS))
+            self._deck = list(product(range(self._cluster.count), self._kinds))
             self._random.shuffle(self._deck)
         return self._deck.pop()
 

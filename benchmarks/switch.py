@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks.leaky import CHOICE
 from tests.integration.cluster import Cluster, wait_until
 
 PORT = 5671
@@ -152,13 +153,14 @@ class WatchedCluster(SwitchedCluster):
     A flock that somebody watches.
 
     @ivar capture: the file with the packets.
-    @ivar leaky: with L{benchmarks.leaky} in place of the nodes.
+    @ivar leak: of L{benchmarks.leaky}, which then is in the place of the nodes;
+        empty for none.
     """
 
     def __init__(
         self, top: str | Path, count: int, switch: Switch | None, uplink: str = "40 Mbit/s"
     ) -> None:
-        self.leaky = False
+        self.leak = ""
         self._passer_by: subprocess.Popen[bytes] | None = None
         super().__init__(top, count, switch, uplink)
         self.capture = self.top / "capture.pcap"
@@ -170,8 +172,10 @@ class WatchedCluster(SwitchedCluster):
         """
         cores = sorted(os.sched_getaffinity(0))
         pinned = ["taskset", "-c", str(cores[node % len(cores)])] if shutil.which("taskset") else []
-        leaky = [*self.inside(node), sys.executable, "-m", "benchmarks.leaky"]
-        return [*pinned, *(leaky if self.leaky else super().command(node))]
+        if not self.leak:
+            return [*pinned, *super().command(node)]
+        leaky = ["env", f"{CHOICE}={self.leak}", sys.executable, "-m", "benchmarks.leaky"]
+        return [*pinned, *self.inside(node), *leaky]
 
     def watch(self) -> None:
         """Write down all packets from now on."""

@@ -9,6 +9,7 @@ chance.  Nothing follows from what is queued.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -26,13 +27,7 @@ from flocknode.flock.heartbeat import ENDLESS, Heartbeat, Trailer
 from flocknode.flock.interfaces import FlockSettings, MemberId, Observer
 from flocknode.flock.members import REMEMBERED, Member
 from flocknode.flock.rate import Steps, slot_payload
-from flocknode.flock.rounds import (
-    CALL_SLOTS,
-    EXTRA_SLOTS,
-    JOIN_SLOTS,
-    Round,
-    private_offset,
-)
+from flocknode.flock.rounds import CALL_SLOTS, EXTRA_SLOTS, JOIN_SLOTS, Round, private_offset
 from flocknode.flock.shaper import Shaper, SlotPlan
 from flocknode.flock.status import CALLING, LEADING, SENDING, Input, Status
 from flocknode.flock.streams import RandomStreams
@@ -87,8 +82,8 @@ class Conductor:
         self.counted = 0
         self.finished_at = 0
         self.last_started = 0
-        # The id of the last round; since when something was announced.
-        self._finished = 0
+        # The ids of the last rounds; since when something was announced.
+        self._finished: deque[int] = deque(maxlen=REMEMBERED)
         self._announced = math.inf
 
     @property
@@ -183,7 +178,7 @@ class Conductor:
     def hear(self, member: Member, heartbeat: Heartbeat, trailer: Trailer, now: float) -> None:
         """A heartbeat of a member that shares this node's time."""
         current, round_id = self.round, trailer.round_id
-        if self._suspended or not self._finished < round_id <= self._slot + 1:
+        if self._suspended or round_id in self._finished or not 0 < round_id <= self._slot + 1:
             return
         if current is not None and round_id == current.id:
             self._hear_own(current, member, heartbeat, trailer, now)
@@ -228,7 +223,8 @@ class Conductor:
         self._abandon()
         self._own.clear()
         self._slot = slot
-        self._finished = self.finished_at = 0
+        self._finished.clear()
+        self.finished_at = 0
         self.agenda.earliest = slot + 1
 
     def suspend(self) -> None:
@@ -376,7 +372,7 @@ class Conductor:
         assert current.stop_slot is not None
         self._shaper.halt()
         self._feed(Input.STOP)
-        self._finished = current.id
+        self._finished.append(current.id)
         self.finished_at = current.stop_slot
         self.agenda.earliest = current.stop_slot
         self.round = None

@@ -3,7 +3,7 @@
 Whatever befalls a flock, it recovers: random schedules of starts, crashes,
 partitions, losses and clocks that jump, over three to eight nodes.
 
-C{FLOCKNODE_SOAK=1} in the environment tries many more.
+C{FLOCKNODE_SOAK=1} in the environment tries many more, with up to twenty nodes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CALM = ({Status.READY}, {Status.RECEIVED_ALPHA})
 CERTAIN = (INSIDE, FRAMES)
 """What holds even for members that do not hear each other."""
 
-EXAMPLES = 400 if os.environ.get("FLOCKNODE_SOAK") else 15
+EXAMPLES, LARGEST = (400, 20) if os.environ.get("FLOCKNODE_SOAK") else (15, 8)
 
 
 @attrs.frozen
@@ -189,7 +189,7 @@ class Liveness(SynchronousTestCase):
         suppress_health_check=list(HealthCheck),
     )
     @given(
-        nodes=st.integers(3, 8),
+        nodes=st.integers(3, LARGEST),
         seed=st.integers(0, 1 << 30),
         share=st.floats(0, 1),
         wait=st.sampled_from(WAITS),
@@ -245,6 +245,32 @@ class Liveness(SynchronousTestCase):
         # Those who do not hear of one who asks do what they would do without him.
         breaches = [b for b in flock.run.patrol.breaches if b.invariant != AGREE]
         self.assertEqual(breaches, [], told)
+
+    def test_who_has_ended_a_later_round_joins_the_one_that_goes_on(self) -> None:
+        # Both sides of a partition run a round when it ends; three members are
+        # done with theirs before they hear of the older one.
+        flock = Course(14, 207, 3, (0.0, 0.0))
+        for kind, node, wait, measure in (
+            ("put", 0, 3.0, 0.5),
+            ("put", 15, 6.0, 0.0),
+            ("put", 10, 0.3, 0.1),
+            ("put", 2, 0.3, 1.0),
+            ("remove", 12, 0.7, 0.1),
+            ("lose", 4, 6.0, 0.0),
+            ("start", 1, 1.5, 0.1),
+            ("put", 10, 6.0, 0.5),
+            ("heal", 4, 0.7, 0.5),
+            ("put", 11, 1.5, 1.0),
+            ("start", 11, 0.3, 0.5),
+            ("cut", 11, 6.0, 0.1),
+            ("clock", 7, 0.1, 0.5),
+            ("lose", 16, 1.5, 0.5),
+            ("start", 16, 0.7, 0.1),
+        ):
+            flock.befall(Fault(kind, node, wait, measure))
+        flock.recover()
+        self.assertTrue(flock.becomes_good(FAULT_FREE))
+        self.assertEqual(flock.run.patrol.breaches, [])
 
     def test_a_flock_that_does_not_recover_is_found(self) -> None:
         self.patch(Conductor, "call", lambda conductor, now: None)
