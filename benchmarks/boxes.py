@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from benchmarks.trees import contents, walk_lstat
+from flocknode import ownprocess
 from flocknode.box.box import Box
 from flocknode.box.values import Hash, Holder
 
@@ -139,6 +140,7 @@ def main() -> None:
         measured = Deferred.fromCoroutine(work[name](reactor, *arguments))
         return measured.addCallback(lambda result: print(json.dumps(result)))
 
+    ownprocess.prepare()
     task.react(run)
 
 

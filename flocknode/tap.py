@@ -8,7 +8,6 @@ code 1, before the reactor runs.
 
 from __future__ import annotations
 
-import contextlib
 import signal
 from collections.abc import Sequence
 from typing import Any
@@ -16,15 +15,11 @@ from typing import Any
 from twisted.application.service import IService, MultiService
 from twisted.python import usage
 
-from flocknode import config, keys
+from flocknode import config, keys, ownprocess
 from flocknode.errors import FlocknodeError
 
 _TWISTD_PIDFILE = "twistd.pid"
 """twistd's own default, relative to the current folder."""
-
-
-FILES = 8192
-"""Descriptors that a node asks for, at most."""
 
 
 class Options(usage.Options):
@@ -170,22 +165,6 @@ class _Whole(MultiService):
             self._reactor.stop()
 
 
-def afford_files() -> None:
-    """
-    Let this process open as many files as its user may, up to L{FILES}: systems
-    begin with 1024, of which each transfer of the Forban site takes three.
-    """
-    try:
-        import resource
-    except ImportError:
-        return  # Windows counts otherwise.
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 def makeService(options: Options) -> IService:
     """
     What twistd runs.
@@ -194,7 +173,7 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor
 
-    afford_files()
+    ownprocess.prepare()
     whole = _Whole(reactor)
     try:
         build(reactor, options.config).setServiceParent(whole)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from twisted.plugin import getPlugins
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocknode import __version__, config, keys, tap
+from flocknode import __version__, config, keys, ownprocess, tap
 from flocknode.errors import ConfigError
 from flocknode.tap import Options
 
@@ -42,6 +41,7 @@ class Case(SynchronousTestCase):
         self.write(f"hostname = {A}\nnode = {B}\nbox = a@a\nprivatekey = keys/private\n")
         self.printed = io.StringIO()
         self.patch(sys, "stdout", self.printed)
+        self.patch(ownprocess, "prepare", lambda: None)
 
     def write(self, text: str) -> None:
         """Put this into the configuration file."""
@@ -177,21 +177,3 @@ class Plugin(SynchronousTestCase):
         (found,) = (p for p in getPlugins(IServiceMaker) if p.tapname == "flocknode")
         self.assertIs(found.options, Options)
         self.assertIs(found.makeService, tap.makeService)
-
-
-class Files(SynchronousTestCase):
-    """How many may be open."""
-
-    def test_as_many_as_are_of_use_and_permitted(self) -> None:
-        now = [(1024, 0)]
-        for soft, hard, wanted in (
-            (1024, 4096, 4096),
-            (1024, resource.RLIM_INFINITY, tap.FILES),
-            (1 << 20, 1 << 20, 1 << 20),
-            (resource.RLIM_INFINITY, resource.RLIM_INFINITY, resource.RLIM_INFINITY),
-        ):
-            now[0] = soft, hard
-            self.patch(resource, "getrlimit", lambda _which: now[0])
-            self.patch(resource, "setrlimit", lambda _which, limits: now.__setitem__(0, limits))
-            tap.afford_files()
-            self.assertEqual(now[0], (wanted, hard))
