@@ -109,6 +109,19 @@ class Replication(FetchingCase):
         file = fetcher.shelves["papers"].files[Path(b"a.txt")]
         self.assertEqual(file.mtime_ns, 1_600_000_000 * 10**9)
 
+    async def test_what_the_original_never_gives_keeps_nothing_else_away(self) -> None:
+        # As captured: it lists these, and answers 404.
+        never = {b"%d wait...mp3" % number: b"x" for number in range(12)}
+        files = {b"song.mp3": b"longer", **never}
+        peer = Original(files)
+        fetcher = self.fetcher(peer)
+        await until(lambda: self.holds(fetcher, 1))
+        await self.settled(fetcher, peer)
+        self.assertEqual(fetcher.held(), {b"song.mp3": b"longer"})
+        # It was asked for each, in both ways of writing them, and is not left alone.
+        self.assertGreaterEqual(len(set(peer.asked)), len(files))
+        self.assertEqual([each.error for each in self.visits(fetcher)], [""])
+
     async def test_from_goforban(self) -> None:
         await self.replicate(Goforban(FILES))
 
