@@ -14,7 +14,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from flocknode.box.listing import Known
+from flocknode.box.lane import Stopped
+from flocknode.box.listing import Known, ListedFile
 from flocknode.box.patterns import parse
 from flocknode.box.values import Path
 from flocknode.errors import BoxError, FlocknodeError, NeighbourError
@@ -216,6 +217,26 @@ class TheOwner(FetchingCase):
         await self.settled(again, peer)
         # The new box knows of nothing: what was brought in before is noted.
         self.assertEqual(again.shelves["papers"].files, {})
+
+    async def test_what_was_shown_and_is_gone_does_not_come_from_those_who_have_it(self) -> None:
+        # What no member of a flock has heard of leaves nothing in its box.
+        peer = Original({b"a": b"1", b"b": b"2"})
+        fetcher = Fetcher(self.folder)
+        fetcher.fetching.startService()
+        await fetcher.fetching.gone("papers", [ListedFile(Path(b"a"), 1, 0, small_hash(b"1"))])
+        self.begin(fetcher, peer)
+        await until(fetcher.held)
+        await self.settled(fetcher, peer)
+        self.assertEqual(fetcher.held(), {b"b": b"2"})
+        await fetcher.fetching.get(peer.uuid, Path(b"a"))
+        self.assertEqual(fetcher.held(), peer.files)
+
+    async def test_after_the_end_nothing_is_noted(self) -> None:
+        fetcher = self.fetcher()
+        await fetcher.stop()
+        await self.assertFailure(
+            Deferred.fromCoroutine(fetcher.fetching.gone("papers", [])), Stopped
+        )
 
     async def test_what_is_on_its_way_or_refused_is_left(self) -> None:
         peer = Original({b"a": b"1", b"b": b"2", b"c": b"3"})
