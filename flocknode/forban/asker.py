@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import attrs
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
@@ -230,8 +230,10 @@ class _Endpoint:
 
     endpoint: Any
 
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:
         """See L{IStreamClientEndpoint.connect}."""
+        # Else it writes two lines for each connection.
+        protocolFactory.noisy = False
         factory = WrappingFactory(protocolFactory)
         factory.protocol = _Bounded
         # It keeps every protocol in a dictionary and logs; neither is wanted.

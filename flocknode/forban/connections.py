@@ -130,6 +130,7 @@ class BoundedSite(server.Site):
     @ivar channels: all that there are.
     """
 
+    noisy = False
     protocol = Channel  # type: ignore[assignment]
     requestFactory = Request
 

@@ -1,8 +1,9 @@
 # Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
 """
-What Forban brought in, for good: so that what its owner deleted or renamed is
-not brought in again, when the box itself has forgotten that it was there; and
-what is on its way into a box.  In a SQLite database; for one thread.
+What Forban brought in, and what it has shown and is gone, for good: so that what
+its owner deleted or renamed is not brought in again, when the box itself has
+forgotten that it was there; and what is on its way into a box.  In a SQLite
+database; for one thread.
 
 What is noted first is what is here: after a crash something may be brought in
 once more, but is never taken for brought in.
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
+from flocknode.box.listing import ListedFile
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
 from flocknode.forban.wanting import Version
@@ -128,6 +130,19 @@ class Fetched:
                 (day, version.size if counted else 0),
             )
             self._db.execute("DELETE FROM days WHERE day < ?", (day - _DAYS,))
+
+    def gone(self, shelf: str, files: Iterable[ListedFile], now: float) -> None:
+        """
+        These were shown, and are not in the box any more: as if they had been
+        brought in once.
+
+        @param now: seconds since the epoch.
+        """
+        with self._db:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO fetched VALUES (?, ?, ?, ?, ?)",
+                ((shelf, file.path, file.size, file.content, int(now)) for file in files),
+            )
 
     def trim(self, most: int = MOST) -> None:
         """Forget what is too much."""

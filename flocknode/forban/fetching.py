@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.application.service import Service
@@ -19,7 +19,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from flocknode.box.lane import Lane
+from flocknode.box.lane import Lane, Stopped
+from flocknode.box.listing import ListedFile
 from flocknode.box.timers import Timers
 from flocknode.box.values import Path
 from flocknode.errors import BoxError, FlocknodeError, NeighbourError
@@ -346,6 +347,14 @@ class Fetching(Service):
             )
         except OSError as error:
             raise BoxError(f"It cannot be taken: {error.strerror}.") from error
+
+    async def gone(self, shelf: str, files: Sequence[ListedFile]) -> None:
+        """Note that these files were shown, and are gone.  @raise Stopped: too late."""
+        if not self.running or self._starting is None:
+            raise Stopped
+        await _end_of(self._starting)
+        if self._fetched is not None:
+            await self._lane.do(self._fetched.gone, shelf, files, self._wall())
 
     def _neighbour(self, uuid: str) -> Neighbour:
         neighbour = self._neighbours.get(uuid)

@@ -254,6 +254,19 @@ class Static(Leaf):
         await self.give(request, self._data, self._etag, self._kind)
 
 
+class Elsewhere(Leaf):
+    """What somebody else takes to be here, and has another place."""
+
+    def __init__(self, sending: Sending, url: str) -> None:
+        super().__init__(sending)
+        self._url = url.encode("ascii")
+
+    async def answer(self, request: Request) -> None:
+        """There."""
+        request.setHeader(b"Location", self._url)
+        await self.say(request, 302, "It is elsewhere.")
+
+
 class Folder(Resource):
     """Part of a URL below which there is more; it is nothing by itself."""
 

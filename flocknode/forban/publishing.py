@@ -9,23 +9,29 @@ anything, without what was changed here and was in no round yet.  It begins with
 that 0 to 60 seconds later, at random, as every node of the flock does.  What is
 shown outlives a restart, or the first thing that a node does after one would be
 to show what is new.
+
+Before a file is shown no more, that is noted: others have fetched it, and it
+shall not come back from them.  The box does not always know: what no member of a
+flock was told of leaves nothing there when it is deleted
+(L{flocknode.box.merge.history.local_change}).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha256
 from random import Random
 from typing import Any
 
 import msgspec
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from flocknode.box.lane import Stopped
 from flocknode.box.listing import ListedFile, Listing
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
@@ -48,6 +54,10 @@ Files = Mapping[Path, ListedFile]
 InThread = Callable[..., Deferred[Any]]
 """(work, arguments) to what it returns: done in another thread."""
 
+Gone = Callable[[str, Sequence[ListedFile]], Awaitable[object]]
+"""Notes that these files of a box will not be shown any more; may raise L{Stopped},
+and does not do it then."""
+
 
 def settled(listing: Listing, before: Files) -> Files:
     """
@@ -60,6 +70,11 @@ def settled(listing: Listing, before: Files) -> Files:
     for path in listing.unsettled & before.keys():
         files[path] = before[path]
     return files
+
+
+def _without(before: Files, files: Files) -> list[ListedFile]:
+    """What is not there any more."""
+    return [file for path, file in before.items() if path not in files]
 
 
 def _news(listing: Listing, before: Files, shared: bool) -> Files | None:
@@ -76,6 +91,7 @@ class Edition:
     @param path: of the file in which it outlives the node.
     @param shared: a flock shares the box.
     @param level: does nobody lack anything, as far as is known?
+    @param gone: called before files are shown no more.
     @param changed: called when L{files} is another.
     @ivar files: what is shown now.
     @ivar ready: that is known.
@@ -94,6 +110,7 @@ class Edition:
         *,
         shared: bool,
         level: Callable[[], bool],
+        gone: Gone,
         changed: Callable[[], object],
     ) -> None:
         self.shelf = shelf
@@ -104,6 +121,9 @@ class Edition:
         self._random = random
         self._shared = shared
         self._changed = changed
+        self._gone = gone
+        # What is shown later is shown after it.
+        self._showing = DeferredLock()
         self._next: Files | None = None
         self._switch: IDelayedCall | None = None
         self._look: IDelayedCall | None = None
@@ -179,11 +199,25 @@ class Edition:
             self._switch = self._clock.callLater(wait, self._turn)
 
     def _turn(self) -> None:
-        files, self._next = self._next, None
-        if files is not None and self._running:
-            Deferred.fromCoroutine(self._show(files)).addErrback(self._failed)
+        if self._next is not None and self._running:
+            showing: Deferred[None] = self._showing.run(self._shown, self._next)
+            showing.addErrback(self._failed)
+
+    def _shown(self, files: Files) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._show(files))
 
     async def _show(self, files: Files) -> None:
+        try:
+            gone = await self._in_thread(_without, self.files, files)
+            if gone:
+                await self._gone(self.shelf.name, gone)
+        except Stopped:
+            # Next time, from what was shown until now.
+            return
+        except Exception:
+            self._log.failure("what is gone from {box} cannot be noted", box=self.shelf.name)
+        if self._next is files:
+            self._next = None
         self.files = files
         self._changed()
         await self._in_thread(save, self._path, files)
@@ -219,6 +253,7 @@ class Publishing(Service):
         *,
         shared: bool,
         level: Callable[[], bool],
+        gone: Gone,
         key: bytes = KEY,
     ) -> None:
         """
@@ -227,6 +262,7 @@ class Publishing(Service):
         @param state: a folder, where what is shown outlives the node.
         @param shared: a flock shares them: the node has peers.
         @param level: does no member lack anything, as far as is known?
+        @param gone: called before files are shown no more.
         @param key: of the hash of the index.
         """
         self._in_thread = in_thread
@@ -244,6 +280,7 @@ class Publishing(Service):
                 random,
                 shared=shared,
                 level=level,
+                gone=gone,
                 changed=self._changed,
             )
             for name, shelf in shelves.items()

@@ -237,16 +237,6 @@ class _Parts:
         self._boxes = tuple(shelves)
         key = settings.key.encode() or None
         self.neighbours = Neighbours(self._uuid, now)
-        self.publishing = Publishing(
-            reactor,
-            in_thread,
-            shelves,
-            state,
-            random,
-            shared=shared,
-            level=level,
-            key=key or KEY,
-        )
         self._announcing = Announcing(
             reactor, self._said, self.neighbours, settings.port, settings.destination
         )
@@ -274,6 +264,17 @@ class _Parts:
                 ),
                 settings.quota or 0,
             ),
+        )
+        self.publishing = Publishing(
+            reactor,
+            in_thread,
+            shelves,
+            state,
+            random,
+            shared=shared,
+            level=level,
+            gone=self.fetching.gone,
+            key=key or KEY,
         )
         imported = Into(shelves, default, self._deliver, os.path.join(state, "imported"))
         self.media = RemovableMedia(

@@ -9,6 +9,7 @@ The site: what a node shows by HTTP, on the port that it is announced on.
  C{/l/UUID?p=folder}    what that node has
  C{/v/UUID}             what that node has and this one lacks
  C{/q/?v=words&r=60}    a search over all of it, looked at again every minute
+ C{/bundles/}           where goforban's pages link to: leads to C{/l/}
  C{/css/}, C{/img/}     looks
 ======================  ==================================================
 
@@ -28,8 +29,9 @@ from flocknode.forban import jsonl
 from flocknode.forban.connections import CONNECTIONS_PER_HOST, IDLE, BoundedSite
 from flocknode.forban.looking import Browse, Code, Home, Lacking, Search
 from flocknode.forban.neighbours import Neighbours
-from flocknode.forban.pages import Folder, Here, Indexes, Nothing, Own, Static, static
+from flocknode.forban.pages import Elsewhere, Folder, Here, Indexes, Nothing, Own, Static, static
 from flocknode.forban.sending import Sending
+from flocknode.forban.showing import folder_link
 from flocknode.forban.store import Publishing, Store
 
 KINDS = {".css": b"text/css; charset=utf-8", ".svg": b"image/svg+xml", ".ico": b"image/x-icon"}
@@ -76,6 +78,9 @@ def _tree(here: Here) -> Resource:
     root.putChild(b"l", Browse(here))
     root.putChild(b"v", Lacking(here))
     root.putChild(b"q", Search(here))
+    bundles = Folder(nothing)
+    bundles.putChild(b"", Elsewhere(here.sending, folder_link(here.own.uuid)))
+    root.putChild(b"bundles", bundles)
     looks = Folder(nothing)
     looks.putChild(b"site.css", _static(here, "site.css"))
     root.putChild(b"css", looks)

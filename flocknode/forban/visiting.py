@@ -2,7 +2,8 @@
 """
 One visit to a neighbour: what of its index is wanted is fetched, small files
 first, some at a time.  A file that does not come is left for a while and the
-next is tried; after some of them in a row the visit is over.
+next is tried; after some of them in a row the visit is over.  Not after those
+that the original never gives (L{flocknode.forban.names.is_given_by_all}).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from flocknode.box.values import Path
 from flocknode.errors import BoxError, FlocknodeError, NeighbourError
 from flocknode.forban.asker import Unreachable
 from flocknode.forban.fetched import Fetched
+from flocknode.forban.names import is_given_by_all
 from flocknode.forban.neighbours import Neighbour
 from flocknode.forban.shelf import Shelf
 from flocknode.forban.transfers import Here, NoRoom, Transfers
@@ -131,7 +133,7 @@ class Visit:
                 return
             self._failed.add(wanted.file.path)
             self._more = True
-            self._in_a_row += 1
+            self._in_a_row += is_given_by_all(wanted.file.path)
             if self._in_a_row >= IN_A_ROW:
                 self._end(str(error))
         except NoRoom as error:

@@ -184,7 +184,8 @@ class Original(Peer):
         elif name == b"forban/index":
             request.setHeader("Content-Type", "text/plain;charset=utf-8")
             return self.index()
-        data = self.files.get(name)
+        # So it keeps to its folder.
+        data = self.files.get(name.replace(b"..", b""))
         if data is None:
             return self.not_found(request)
         request.setHeader("Content-Type", "application/x-download")

@@ -12,6 +12,7 @@ from twisted.internet.address import IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocknode.errors import NeighbourError
@@ -118,6 +119,14 @@ class Answers(AskerCase):
         self.listen(peer)
         head, body = await self.ask(peer)
         self.assertEqual((head.code, head.type, body), (404, "text/html", None))
+
+    async def test_nothing_is_logged_of_it(self) -> None:
+        peer = Original({b"a": b"one"})
+        self.listen(peer)
+        with capturedLogs() as events:
+            await self.ask(peer, query="g=YQ!!&f=b64e")
+            await self.asker.stop()
+        self.assertEqual(events, [])
 
     async def test_connections_are_kept(self) -> None:
         seen: list[Talk] = []

@@ -11,6 +11,7 @@ from pathlib import Path as FolderPath
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocknode.box.listing import ListedFile
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
 from flocknode.forban.fetched import Arrival, Fetched
@@ -43,6 +44,13 @@ class FetchedTests(SynchronousTestCase):
             {path: set(versions) for path, versions in found.items()},
             {A: {Version(5), Version(6, b"h" * 32)}, B: {Version(0)}},
         )
+
+    def test_what_was_shown_and_is_gone_is_known_as_well(self) -> None:
+        files = [ListedFile(A, 5, 10**18, b"h" * 32), ListedFile(B, 0, 10**18, b"i" * 32)]
+        self.fetched.gone("papers", files, 1e9)
+        found = self.open().versions("papers", [A, B])
+        self.assertEqual(found, {A: [Version(5, b"h" * 32)], B: [Version(0, b"i" * 32)]})
+        self.assertEqual(self.fetched.today(1e9), 0)
 
     def test_what_was_added_and_not_closed_is_known(self) -> None:
         # A process that is killed closes nothing.

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from flocknode.box.listing import Known
+from flocknode.box.lane import Stopped
+from flocknode.box.listing import Known, ListedFile
 from flocknode.box.patterns import parse
 from flocknode.box.values import Path
 from flocknode.errors import BoxError, FlocknodeError, NeighbourError
@@ -118,6 +119,19 @@ class Replication(FetchingCase):
         fetcher = await self.replicate(Original(FILES))
         file = fetcher.shelves["papers"].files[Path(b"a.txt")]
         self.assertEqual(file.mtime_ns, 1_600_000_000 * 10**9)
+
+    async def test_what_the_original_never_gives_keeps_nothing_else_away(self) -> None:
+        # As captured: it lists these, and answers 404.
+        never = {b"%d wait...mp3" % number: b"x" for number in range(12)}
+        files = {b"song.mp3": b"longer", **never}
+        peer = Original(files)
+        fetcher = self.fetcher(peer)
+        await until(lambda: self.holds(fetcher, 1))
+        await self.settled(fetcher, peer)
+        self.assertEqual(fetcher.held(), {b"song.mp3": b"longer"})
+        # It was asked for each, in both ways of writing them, and is not left alone.
+        self.assertGreaterEqual(len(set(peer.asked)), len(files))
+        self.assertEqual([each.error for each in self.visits(fetcher)], [""])
 
     async def test_from_goforban(self) -> None:
         await self.replicate(Goforban(FILES))
@@ -234,6 +248,26 @@ class TheOwner(FetchingCase):
         await self.settled(again, peer)
         # The new box knows of nothing: what was brought in before is noted.
         self.assertEqual(again.shelves["papers"].files, {})
+
+    async def test_what_was_shown_and_is_gone_does_not_come_from_those_who_have_it(self) -> None:
+        # What no member of a flock has heard of leaves nothing in its box.
+        peer = Original({b"a": b"1", b"b": b"2"})
+        fetcher = Fetcher(self.folder)
+        fetcher.fetching.startService()
+        await fetcher.fetching.gone("papers", [ListedFile(Path(b"a"), 1, 0, small_hash(b"1"))])
+        self.begin(fetcher, peer)
+        await until(fetcher.held)
+        await self.settled(fetcher, peer)
+        self.assertEqual(fetcher.held(), {b"b": b"2"})
+        await fetcher.fetching.get(peer.uuid, Path(b"a"))
+        self.assertEqual(fetcher.held(), peer.files)
+
+    async def test_after_the_end_nothing_is_noted(self) -> None:
+        fetcher = self.fetcher()
+        await fetcher.stop()
+        await self.assertFailure(
+            Deferred.fromCoroutine(fetcher.fetching.gone("papers", [])), Stopped
+        )
 
     async def test_what_is_on_its_way_or_refused_is_left(self) -> None:
         peer = Original({b"a": b"1", b"b": b"2", b"c": b"3"})

@@ -237,6 +237,16 @@ class Browsing(WithASite):
             self.assertIn("Not here", self.page(uri, 404).words)
 
 
+class Elsewhere(WithASite):
+    """Where others take things to be."""
+
+    def test_goforbans_link_to_all_files_leads_there(self) -> None:
+        answer = ask(self.site, "/bundles/")
+        self.assertEqual((answer.code, answer.headers["Location"]), (302, f"/l/{OWN.uuid}"))
+        self.page(answer.headers["Location"])
+        self.page("/bundles/a", 404)
+
+
 class Lacking(WithASite):
     """What somebody has and this node has not."""
 

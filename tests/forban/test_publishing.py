@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocknode.box.lane import Stopped
 from flocknode.box.listing import Known, ListedFile, Listing, Mark, OpenFile
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
@@ -107,7 +108,15 @@ class Case(SynchronousTestCase):
         self.level = True
         self.state = self.mktemp()
         self.boxes = [Box("one")]
+        # What was noted as gone; and what the next note waits for, if it does.
+        self.gone: list[tuple[str, bytes]] = []
+        self.noting: Deferred[None] | None = None
         self.publishing = self.started()
+
+    def note(self, box: str, files: Sequence[ListedFile]) -> Deferred[None]:
+        """These are shown no more."""
+        self.gone += [(box, file.path) for file in files]
+        return self.noting or succeed(None)
 
     def started(self, seed: int = 1) -> Publishing:
         publishing = Publishing(
@@ -118,6 +127,7 @@ class Case(SynchronousTestCase):
             Random(seed),
             shared=self.shared,
             level=lambda: self.level,
+            gone=self.note,
         )
         publishing.startService()
         return publishing
@@ -176,6 +186,67 @@ class OneNodeTests(Case):
         self.boxes[0].put("a", 2)
         self.pass_time(2)
         self.assertNotEqual(hashes[-1], first)
+
+
+class GoneTests(Case):
+    """What is shown no more."""
+
+    shared = False
+
+    def setUp(self) -> None:
+        super().setUp()
+        for name in "abc":
+            self.boxes[0].put(name)
+        self.pass_time(2)
+        self.assertEqual((self.shown(), self.gone), ({"a": 1, "b": 1, "c": 1}, []))
+
+    def test_it_is_noted_before_it_is_gone(self) -> None:
+        self.noting = Deferred()
+        self.boxes[0].remove("a")
+        self.boxes[0].put("b", 2)
+        self.pass_time(2)
+        self.assertEqual(self.gone, [("one", b"a")])
+        self.assertEqual(self.shown(), {"a": 1, "b": 1, "c": 1})
+        self.noting.callback(None)
+        self.assertEqual(self.shown(), {"b": 2, "c": 1})
+
+    def test_what_changes_meanwhile_is_shown_after_it(self) -> None:
+        noting = self.noting = Deferred()
+        self.boxes[0].remove("a")
+        self.pass_time(2)
+        self.noting = None
+        self.boxes[0].remove("b")
+        self.boxes[0].put("d")
+        self.pass_time(2)
+        noting.callback(None)
+        self.pass_time(2)
+        self.assertEqual(self.gone, [("one", b"a"), ("one", b"b")])
+        self.assertEqual(self.shown(), {"c": 1, "d": 1})
+
+    def test_what_went_while_the_node_was_away_is_noted_too(self) -> None:
+        self.publishing.stopService()
+        self.boxes[0].remove("a")
+        self.publishing = self.started(2)
+        self.pass_time(2)
+        self.assertEqual(self.gone, [("one", b"a")])
+
+    def test_what_cannot_be_noted_before_the_end_is_noted_the_next_time(self) -> None:
+        self.noting = fail(Stopped())
+        self.boxes[0].remove("a")
+        self.pass_time(2)
+        self.publishing.stopService()
+        self.gone, self.noting = [], None
+        self.publishing = self.started(2)
+        self.pass_time(2)
+        self.assertEqual(self.gone, [("one", b"a")])
+        self.assertEqual(self.shown(), {"b": 1, "c": 1})
+
+    def test_a_disk_that_is_full_does_not_keep_it(self) -> None:
+        self.noting = fail(OSError("It is full."))
+        self.boxes[0].remove("a")
+        self.pass_time(2)
+        self.assertEqual(self.shown(), {"b": 1, "c": 1})
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
 
 
 class FlockTests(Case):

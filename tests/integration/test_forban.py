@@ -85,6 +85,15 @@ class Case(SynchronousTestCase):
         self.addCleanup(cluster.close)
         return cluster
 
+    def wait_unshown(self, cluster: ForbanCluster, node: int, path: bytes) -> None:
+        """Wait until a node has an index without this."""
+
+        def is_unshown() -> bool:
+            code, index = cluster.get(node, node, "/s/?g=forban/index")
+            return code == 200 and path + b"," not in index
+
+        wait_until(is_unshown, f"node {node} shows {path!r} no more")
+
 
 class Replication(Case):
     """Nodes that have nothing to do with each other but Forban."""
@@ -111,14 +120,22 @@ class Replication(Case):
 
     def test_what_its_owner_deleted_does_not_come_back_but_when_asked_for(self) -> None:
         cluster = self.started(flock=False)
-        for name in ("kept", "deleted"):
-            (cluster.box(0) / name).write_bytes(name.encode())
         cluster.start()
-        cluster.wait_equal(holds=lambda tree: len(tree) == 2)
+        # Made while the node runs: its box has not told anybody of it.
+        wait_until(lambda: cluster.status(0) is not None, "the node runs")
+        for name in ("kept", "deleted", "own"):
+            (cluster.box(0) / name).write_bytes(name.encode())
+        cluster.wait_equal(holds=lambda tree: len(tree) == 3)
+        (cluster.box(0) / "own").unlink()
+        self.wait_unshown(cluster, 0, b"own")
+        (cluster.box(1) / "back").write_bytes(b"is larger, so it comes after it")
+        wait_until((cluster.box(0) / "back").exists, "the next file comes back")
+        self.assertFalse((cluster.box(0) / "own").exists())
         (cluster.box(1) / "deleted").unlink()
         (cluster.box(0) / "another").write_bytes(b"another")
         wait_until((cluster.box(1) / "another").exists, "the next file comes")
         self.assertFalse((cluster.box(1) / "deleted").exists())
+        self.wait_unshown(cluster, 1, b"deleted")
         (neighbour,) = [
             each
             for each in cluster.asked(1, "forban_neighbours") or ()  # type: ignore[attr-defined]
