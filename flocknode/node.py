@@ -166,6 +166,7 @@ class Node(MultiService):
                 os.path.join(config.state, "forban"),
                 shared=bool(self._addresses),
                 level=self._exchange.is_level,
+                places=config.places,
             )
             self._forban.setServiceParent(self)
             mounts.tell(self._forban.mounts_changed)

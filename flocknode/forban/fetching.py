@@ -255,6 +255,7 @@ class Fetching(Service):
         here = await self._look()
         if here is None:
             return Outcome(more=True)
+        visit.neighbour = visit.neighbour.by(index.tls)
         boxes = self._boxes
         wanted = await self._in_thread(
             candidates, index.files, boxes.tops, boxes.default, here.files, self._limits.rules
@@ -314,7 +315,9 @@ class Fetching(Service):
         if wanted.shown is not None and is_same(file, wanted.shown):
             return Delivered(wanted.shown.path)
         try:
-            delivered = await self._transfers.fetch(neighbour, wanted, here, asked=True)
+            delivered = await self._transfers.fetch(
+                neighbour.by(index.tls), wanted, here, asked=True
+            )
         except OSError as error:
             raise BoxError(f"It cannot be written: {error.strerror}.") from error
         self._count += 1
