@@ -138,8 +138,15 @@ class Fetching(Service):
 
         def failed(failure: Failure) -> None:
             error = failure.value
-            self._error = str(error) if isinstance(error, FlocknodeError) else "It did not start."
-            self._log.failure("Fetching did not start.", failure)
+            if isinstance(error, OSError):
+                self._error = f"Nothing can be fetched: {error.filename}: {error.strerror}."
+            elif isinstance(error, FlocknodeError):
+                self._error = str(error)
+            else:
+                self._error = "Nothing can be fetched."
+                self._log.failure("Fetching did not start.", failure)
+                return
+            self._log.error("{problem}", problem=self._error)
 
         self._starting = Deferred.fromCoroutine(self._start()).addErrback(failed)
 

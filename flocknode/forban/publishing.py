@@ -79,10 +79,13 @@ class Edition:
     @param changed: called when L{files} is another.
     @ivar files: what is shown now.
     @ivar ready: that is known.
+    @ivar problem: a sentence on why it would not outlive the node, or an empty
+        string.
     """
 
     _log = Logger()
     ready = False
+    problem = ""
 
     def __init__(
         self,
@@ -186,7 +189,16 @@ class Edition:
     async def _show(self, files: Files) -> None:
         self.files = files
         self._changed()
-        await self._in_thread(save, self._path, files)
+        try:
+            await self._in_thread(save, self._path, files)
+        except OSError as error:
+            # After a restart something older would be shown.
+            self.problem = (
+                f"What is shown of {self.shelf.name} cannot be written down: {error.strerror}."
+            )
+            self._log.warn("{problem}", problem=self.problem)
+        else:
+            self.problem = ""
 
     def _failed(self, failure: Failure) -> None:
         # A folder that is not there is shown as it was.
@@ -252,6 +264,11 @@ class Publishing(Service):
     def tell(self, changed: Callable[[], object]) -> None:
         """Call this when L{catalogue} is another one."""
         self._told.append(changed)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One sentence each."""
+        return tuple(each.problem for each in self._editions.values() if each.problem)
 
     def startService(self) -> None:
         """Show what was shown when the node stopped."""

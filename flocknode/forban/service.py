@@ -339,13 +339,16 @@ class _Parts:
 
     async def stop(self) -> None:
         """All of them."""
-        # Nothing may wait for a neighbour that does not answer.
+        # Nothing may wait for a neighbour that does not answer, or does not read.
+        await self._listening.stopService()
+        self._site.drop()
         await self._asker.stop()
         await self._indexes.stop()
-        for service in reversed(self._services):
-            await maybeDeferred(service.stopService)
         self._timers.stop()
-        self._site.drop()
+        for service in reversed(self._services):
+            if service.running:
+                await maybeDeferred(service.stopService)
+        await self._site.here.sending.wait()
         self._threads.stop()
 
     def _said(self) -> Announcement:
@@ -378,9 +381,12 @@ class _Parts:
             files=len(catalogue.files),
             size=catalogue.size,
             sites=self._listening.sites,
-            problems=tuple(
-                f"The site cannot listen on {place}: {reason}."
-                for place, reason in self._listening.problems.items()
+            problems=(
+                *(
+                    f"The site cannot listen on {place}: {reason}."
+                    for place, reason in self._listening.problems.items()
+                ),
+                *self.publishing.problems,
             ),
             announcing=self._announcing.status,
             neighbours=len(self.neighbours.all()),

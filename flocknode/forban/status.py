@@ -39,7 +39,7 @@ class ForbanStatus:
     @ivar boxes: names of the public ones.
     @ivar files: that are shown now, with C{size} bytes.
     @ivar sites: URLs that the site has.
-    @ivar problems: sentences on where it cannot be.
+    @ivar problems: sentences on where it cannot be, and what else is wrong.
     @ivar neighbours: how many are there.
     """
 
