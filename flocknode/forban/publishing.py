@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from hashlib import sha256
 from random import Random
 from typing import Any
@@ -75,7 +76,8 @@ class Edition:
     @param in_thread: writes it down, and reads it.
     @param path: of the file in which it outlives the node.
     @param shared: a flock shares the box.
-    @param level: does nobody lack anything, as far as is known?
+    @param level: is what rounds have brought here with others, and does nobody
+        lack anything, as far as is known?
     @param changed: called when L{files} is another.
     @ivar files: what is shown now.
     @ivar ready: that is known.
@@ -230,7 +232,7 @@ class Publishing(Service):
         random: Random,
         *,
         shared: bool,
-        level: Callable[[], bool],
+        level: Callable[[str], bool],
         key: bytes = KEY,
     ) -> None:
         """
@@ -238,7 +240,8 @@ class Publishing(Service):
         @param shelves: the public boxes, by name.
         @param state: a folder, where what is shown outlives the node.
         @param shared: a flock shares them: the node has peers.
-        @param level: does no member lack anything, as far as is known?
+        @param level: by name: is what rounds have brought of that box with other
+            members, and does none lack anything, as far as is known?
         @param key: of the hash of the index.
         """
         self._in_thread = in_thread
@@ -255,7 +258,7 @@ class Publishing(Service):
                 os.path.join(state, f"shown-{sha256(name.encode()).hexdigest()[:32]}"),
                 random,
                 shared=shared,
-                level=level,
+                level=partial(level, name),
                 changed=self._changed,
             )
             for name, shelf in shelves.items()

@@ -98,7 +98,7 @@ class Forban(Service):
         state: str,
         *,
         shared: bool,
-        level: Callable[[], bool],
+        level: Callable[[str], bool],
         places: Mapping[str, str] | None = None,
         hosts: Sequence[str] = HOSTS,
         look: Callable[[], tuple[Interface, ...]] = interfaces,
@@ -107,7 +107,7 @@ class Forban(Service):
         @param shelves: the public boxes, by name; at least one.
         @param state: a folder of its own.
         @param shared: a flock shares the boxes: the node has peers.
-        @param level: does no member of the flock lack anything?
+        @param level: by the name of a box, see L{Publishing}.
         @param places: where endpoints were configured, for errors.
         @param hosts: IP addresses for announcements and the site, one of a family.
         @param look: which interfaces there are.
@@ -237,7 +237,7 @@ class _Parts:
         state: str,
         *,
         shared: bool,
-        level: Callable[[], bool],
+        level: Callable[[str], bool],
         tls: Tls | None,
         hosts: Sequence[str],
         look: Callable[[], tuple[Interface, ...]],

@@ -117,7 +117,7 @@ class Case(SynchronousTestCase):
             self.state,
             Random(seed),
             shared=self.shared,
-            level=lambda: self.level,
+            level=lambda _name: self.level,
         )
         publishing.startService()
         return publishing

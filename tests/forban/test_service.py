@@ -118,7 +118,7 @@ class Case(TestCase):
             {"papers": shelf},
             str(folder / "state"),
             shared=shared,
-            level=lambda: True,
+            level=lambda _name: True,
             places=places,
             hosts=(HOSTS[number],),
             look=lambda: (),
