@@ -249,13 +249,14 @@ class Transfers:
         try:
             if waiting is not None:
                 with open(waiting, "rb") as stream:
-                    file = ListedFile(wanted.path, wanted.file.size, 0, content)
+                    found = os.fstat(stream.fileno())
+                    file = ListedFile(wanted.path, found.st_size, found.st_mtime_ns, content)
                     opened = OpenFile(file, os.dup(stream.fileno()))
             else:
-                found = await self._find(content, shelf, here)
-                if found is None:
+                other = await self._find(content, shelf, here)
+                if other is None:
                     return None
-                opened = await found[0].open(found[1])
+                opened = await other[0].open(other[1])
         except (BoxError, OSError):
             return None
         try:
