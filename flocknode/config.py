@@ -86,7 +86,8 @@ class Config:
     @ivar hostnames: where others reach this node; at least one.
     @ivar nodes: the peers; never one of C{hostnames}, none twice.
     @ivar notes: sentences on what is set but not used by this version.
-    @ivar places: endpoint to where it was configured, for errors.
+    @ivar places: endpoint, of the flock or of C{listen}, to where it was
+        configured, for errors.
     """
 
     hostnames: tuple[str, ...]
@@ -277,6 +278,8 @@ class _Reading:
             )
         places: dict[str, str] = {}
         for found in self._all("hostname") + self._all("node"):
+            places.setdefault(found.value, found.where)
+        for found in self._found.get(("forban", "", "listen"), ()):
             places.setdefault(found.value, found.where)
         hostnames = tuple(dict.fromkeys(found.value for found in self._all("hostname")))
         nodes = dict.fromkeys(found.value for found in self._all("node"))

@@ -13,7 +13,7 @@ import attrs
 from flocknode import addresses, configtext
 from flocknode.box.patterns import parse as patterns_of
 from flocknode.box.retention import KeepFor, KeepLast, KeepNone, Policy, Staggered
-from flocknode.forban import destinations
+from flocknode.forban import certificates, destinations
 from flocknode.forban.destinations import Destination
 from flocknode.media import names
 
@@ -107,6 +107,10 @@ def _listen(value: str, folder: str) -> str | None:
         raise ValueError(f"{error}, or off") from None
 
 
+def _site(value: str, folder: str) -> str:
+    return certificates.normal(_endpoint(value, folder), folder)
+
+
 def _destination(value: str, folder: str) -> Destination:
     return destinations.parse(value)
 
@@ -187,7 +191,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "name": Key(_name),
         "port": Key(_number(1, 65535)),
         "destination": Key(_destination, repeats=True),
-        "listen": Key(_endpoint, repeats=True),
+        "listen": Key(_site, repeats=True),
         "key": Key(_name),
         "include": Key(_pattern, repeats=True),
         "exclude": Key(_pattern, repeats=True),

@@ -169,7 +169,8 @@ class Node(MultiService):
                 {box.name: box.public for box in self.boxes if box.name in self._public},
                 os.path.join(config.state, "forban"),
                 shared=bool(self._addresses),
-                level=self._exchange.is_level,
+                level=self._is_spread,
+                places=config.places,
             )
             self._forban.setServiceParent(self)
             mounts.tell(self._forban.mounts_changed)
@@ -246,6 +247,9 @@ class Node(MultiService):
             content_received=exchange.content_received,
             last_error=self._last_error,
         )
+
+    def _is_spread(self, name: str) -> bool:
+        return any(box.name == name and self._exchange.is_spread(box) for box in self.boxes)
 
     def _box_status(self, box: Box) -> BoxStatus:
         is_public = self._forban is not None and box.name in self._public

@@ -116,7 +116,7 @@ class Reading(SynchronousTestCase):
                     "reading room",
                     12600,
                     destination=(Destination("192.0.2.7"), Destination("2001:db8::7", 12555)),
-                    listen=("ssl:12557:privateKey=key.pem",),
+                    listen=("ssl:12557:privateKey=/etc/flock/key.pem",),
                     key="between us",
                     include=("*.pdf",),
                     exclude=("/drafts/",),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
@@ -29,6 +29,7 @@ class Lane:
         self._reactor = reactor
         self._pool = ThreadPool(0, 1, name)
         self._stopping = Event()
+        self._halted = False
         self._trigger: Any = None
 
     def start(self) -> None:
@@ -40,6 +41,7 @@ class Lane:
 
     def _halt(self) -> None:
         self._trigger = None
+        self._halted = True
         self._stopping.set()
         self._pool.stop()
 
@@ -57,6 +59,9 @@ class Lane:
 
         @return: what it returns; fails with L{Stopped} if it was not begun.
         """
+        if self._halted:
+            # The pool would forget it without a word, and somebody wait for ever.
+            return fail(Stopped())
         return deferToThreadPool(self._reactor, self._pool, self._run, work, arguments)
 
     def _run(self, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:

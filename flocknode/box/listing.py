@@ -78,6 +78,9 @@ class OpenFile:
     An open file of a box, until L{close}; the box may close it first, when its
     folder goes away.  Reading waits for the disk: in threads, any of them.
 
+    It is read as it was listed, or not at all: what is written into it
+    meanwhile may be for nobody's eyes yet.
+
     @ivar file: what it is.
     """
 
@@ -93,11 +96,13 @@ class OpenFile:
         """
         At most so many bytes; fewer only at the end of the file.
 
-        @raise BoxError: the folder went away.
+        @raise BoxError: the folder went away, or the file is not as it was.
         @raise OSError: from the disk.
         """
         with self._lock:
-            return os.pread(self._held(), size, offset)
+            data = os.pread(self._held(), size, offset)
+            self._check()
+            return data
 
     def send(self, socket: int, offset: int, size: int) -> int:
         """
@@ -105,16 +110,23 @@ class OpenFile:
 
         @return: the bytes sent.
         @raise BlockingIOError: the socket takes nothing now.
-        @raise BoxError: the folder went away.
+        @raise BoxError: the folder went away, or the file is not as it was.
         @raise OSError: from the disk or the socket.
         """
         with self._lock:
+            self._held()
+            self._check()
             return os.sendfile(socket, self._held(), offset, size)
 
     def _held(self) -> int:
         if self._descriptor < 0:
             raise BoxError("The folder of the box is not there any more.")
         return self._descriptor
+
+    def _check(self) -> None:
+        found = os.fstat(self._descriptor)
+        if (found.st_size, found.st_mtime_ns) != (self.file.size, self.file.mtime_ns):
+            raise BoxError("It is not as it was listed any more.")
 
     def close(self) -> None:
         """Give it up, when nobody reads in it.  Idempotent; from any thread."""

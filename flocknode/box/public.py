@@ -97,7 +97,7 @@ class PublicBox:
 
     def mark(self) -> Deferred[Mark]:
         """This moment."""
-        return self._ask(self._core.mark)
+        return Deferred.fromCoroutine(self._asked(self._core.mark))
 
     def listing(self, mark: Mark | None = None) -> Deferred[Listing]:
         """What the box holds."""
@@ -124,12 +124,20 @@ class PublicBox:
         try:
             hashed = await self._read(self._hash, opened.descriptor)
             when = time.time_ns() if mtime_ns is None else mtime_ns
-            steps: Iterator[Path | None] = await self._ask(
+            steps: Iterator[Path | None] = await self._asked(
                 self._core.request, Requests.adopt, path, opened.descriptor, hashed, when
             )
             return await last_of(steps, self._ask)
+        except Stopped:
+            raise BoxError(_AWAY) from None
         finally:
             opened.close()
+
+    async def _asked(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return await self._ask(work, *arguments)
+        except Stopped:
+            raise BoxError(_AWAY) from None
 
     # In the thread
 

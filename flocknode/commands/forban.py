@@ -63,7 +63,7 @@ def _status(options: argparse.Namespace) -> None:
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     boxes = ", ".join(map(plain, found["boxes"]))
-    sites = ", ".join(f"http://{site}/" for site in found["sites"]) or "nowhere"
+    sites = ", ".join(found["sites"]) or "nowhere"
     yield f"{plain(found['name'])} ({found['uuid']}), {found['mode']}"
     yield f"public: {boxes}: {found['files']} files, {size(found['size'])}"
     yield f"site: {sites}"
@@ -96,10 +96,11 @@ def _neighbours(options: argparse.Namespace) -> None:
     rows = table("uuid", "name", "address", "heard", "has")
     for each in found:
         has = "?" if each["files"] is None else f"{each['files']} files"
+        has += ", by TLS" * each["tls"]
         if each["tampered"]:
             has = "an index that was not made with the key"
         elif each["error"]:
-            has = each["error"]
+            has = each["error"] if each["files"] is None else f"{has}; {each['error']}"
         heard = f"{each['silent']:.0f} s ago"
         values = (each["uuid"], plain(each["name"]), each["address"], heard, plain(has))
         rows.add_row(*map(Text, values))

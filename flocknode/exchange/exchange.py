@@ -268,6 +268,21 @@ class Exchange:
         """Does nobody who is alive lack anything that rounds can help with?"""
         return not self._backlog.most(self._outstanding())
 
+    def is_spread(self, box: object) -> bool:
+        """
+        Is what rounds have brought of this box not here alone?  Somebody who is
+        alive must lack nothing of it: who is cut off in a round hears of nobody
+        who lacks anything.  A box that nobody else has is as spread as can be.
+        """
+        sharing = self._sharing(box)
+        if sharing is None or not self.is_level():
+            return False
+        id = sharing.box.id
+        return self._is_private(id, sharing) or any(
+            peer.shares(id) and not sharing.box.lacking(Holder(peer.member))
+            for peer in self._members
+        )
+
     def status(self) -> ExchangeState:
         """What is going on."""
         lacking = self._lacking()

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred, DeferredSemaphore
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
@@ -30,6 +30,7 @@ from flocknode.forban.body import Body, InThread, Sink
 from flocknode.forban.heads import Head, head_of
 from flocknode.forban.neighbours import Address
 from flocknode.forban.pacing import Bucket
+from flocknode.forban.pinning import Pinned
 
 CONNECTING = 10.0
 """Seconds for a connection."""
@@ -53,7 +54,7 @@ T = TypeVar("T")
 
 
 class Unreachable(NeighbourError):
-    """There is no connection to that address."""
+    """There is no connection to that address, or it is somebody else."""
 
 
 class Asker:
@@ -96,13 +97,13 @@ class Asker:
         headers: Mapping[str, str] | None = None,
     ) -> tuple[Head, T | None]:
         """
-        C{GET /s/?…}.
+        C{GET /s/?…}, by TLS if the address has a certificate pinned.
 
         @param query: what is behind the question mark, as it stands in a URL.
         @param choose: by the head, what takes the body; L{None}: nothing does.
         @param most: bytes of the body; with more the question fails.
         @return: the head, and what the sink's C{finish} gave.
-        @raise Unreachable: no connection.
+        @raise Unreachable: no connection, or another certificate.
         @raise NeighbourError: no answer, or none that can be used.
         """
         gate = self._gates.setdefault(address, DeferredSemaphore(CONNECTIONS))
@@ -130,12 +131,14 @@ class Asker:
         )
         for name, value in more.items():
             headers.setRawHeaders(name, [value])
+        pinned = Pinned(address.pinned) if address.pinned else None
         agent = Agent.usingEndpointFactory(
-            self._reactor, _Endpoints(self._reactor, address), self._pool
+            self._reactor, _Endpoints(self._reactor, address, pinned), self._pool
         )
         # The name only tells connections apart: the endpoint knows where to.
-        name = address.host.encode().hex()
-        url = f"http://{name}:{address.port}/s/?{query}".encode("ascii")
+        name = address.host.encode().hex() + address.pinned.hex()
+        scheme = "http" if pinned is None else "https"
+        url = f"{scheme}://{name}:{address.port}/s/?{query}".encode("ascii")
         asked: Deferred[Any] = agent.request(b"GET", url, headers)
         asked.addTimeout(CONNECTING + ANSWERING, self._clock)
         self._asked.add(asked)
@@ -146,7 +149,12 @@ class Asker:
         except Exception as error:
             # Whatever Twisted finds wrong with an answer: errors of its own, and
             # those of Python where it parses.
-            raise NeighbourError(f"No answer from {address}.") from error
+            if pinned is not None and pinned.refused:
+                raise Unreachable(
+                    f"{address} shows another certificate than its index says."
+                ) from error
+            by = "" if pinned is None else " by TLS"
+            raise NeighbourError(f"No answer from {address}{by}.") from error
         finally:
             self._asked.discard(asked)
 
@@ -213,14 +221,17 @@ class _Endpoints:
 
     reactor: Any
     address: Address
+    pinned: Pinned | None
 
     def endpointForURI(self, _uri: object) -> IStreamClientEndpoint:
         """Of this address, which may have a scope."""
         is_v6 = ":" in self.address.host
-        endpoint = (TCP6ClientEndpoint if is_v6 else TCP4ClientEndpoint)(
+        endpoint: Any = (TCP6ClientEndpoint if is_v6 else TCP4ClientEndpoint)(
             self.reactor, self.address.host, self.address.port, timeout=CONNECTING
         )
-        return _Endpoint(endpoint)
+        if self.pinned is None:
+            return _Endpoint(endpoint, _Bounded)
+        return _Endpoint(wrapClientTLS(self.pinned, endpoint), _BoundedTLS)
 
 
 @implementer(IStreamClientEndpoint)
@@ -229,13 +240,14 @@ class _Endpoint:
     """Puts a limit for heads below the protocol that parses them."""
 
     endpoint: Any
+    protocol: type[_Bounded]
 
     def connect(self, protocolFactory: Any) -> Deferred[Any]:
         """See L{IStreamClientEndpoint.connect}."""
         # Else it writes two lines for each connection.
         protocolFactory.noisy = False
         factory = WrappingFactory(protocolFactory)
-        factory.protocol = _Bounded
+        factory.protocol = self.protocol
         # It keeps every protocol in a dictionary and logs; neither is wanted.
         factory.noisy = False
         connecting: Deferred[Any] = self.endpoint.connect(factory)
@@ -280,3 +292,12 @@ class _Bounded(ProtocolWrapper):
                 return
             self._head += len(data)
         super().dataReceived(data)
+
+
+class _BoundedTLS(_Bounded):
+    """Does not wait for the other side to say that it ends, too: it may never."""
+
+    def loseConnection(self) -> None:
+        """At once: nothing that is still to be written matters."""
+        self.disconnecting = 1
+        self.transport.abortConnection()  # type: ignore[union-attr]

@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Any
 
 from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Protocol
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from twisted.web import server
@@ -123,6 +124,17 @@ class Request(server.Request):
         super().render(resrc)
 
 
+class Refused(Protocol):
+    """
+    A connection too many.  Without a protocol Twisted would close it as well,
+    but keep it for ever if it is by TLS.
+    """
+
+    def connectionMade(self) -> None:
+        """Close it."""
+        self.transport.abortConnection()  # type: ignore[union-attr]
+
+
 class BoundedSite(server.Site):
     """
     The factory of connections.
@@ -158,7 +170,7 @@ class BoundedSite(server.Site):
         """One more, if it may be."""
         host = getattr(addr, "host", "")
         if len(self.channels) >= self._connections or self._hosts[host] >= self._per_host:
-            return None
+            return Refused()
         channel: Any = super().buildProtocol(addr)
         channel.host = host
         self.channels.add(channel)

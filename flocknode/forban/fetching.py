@@ -139,8 +139,15 @@ class Fetching(Service):
 
         def failed(failure: Failure) -> None:
             error = failure.value
-            self._error = str(error) if isinstance(error, FlocknodeError) else "It did not start."
-            self._log.failure("Fetching did not start.", failure)
+            if isinstance(error, OSError):
+                self._error = f"Nothing can be fetched: {error.filename}: {error.strerror}."
+            elif isinstance(error, FlocknodeError):
+                self._error = str(error)
+            else:
+                self._error = "Nothing can be fetched."
+                self._log.failure("Fetching did not start.", failure)
+                return
+            self._log.error("{problem}", problem=self._error)
 
         self._starting = Deferred.fromCoroutine(self._start()).addErrback(failed)
 
@@ -256,6 +263,7 @@ class Fetching(Service):
         here = await self._look()
         if here is None:
             return Outcome(more=True)
+        visit.neighbour = visit.neighbour.by(index.tls)
         boxes = self._boxes
         wanted = await self._in_thread(
             candidates, index.files, boxes.tops, boxes.default, here.files, self._limits.rules
@@ -315,7 +323,9 @@ class Fetching(Service):
         if wanted.shown is not None and is_same(file, wanted.shown):
             return Delivered(wanted.shown.path)
         try:
-            delivered = await self._transfers.fetch(neighbour, wanted, here, asked=True)
+            delivered = await self._transfers.fetch(
+                neighbour.by(index.tls), wanted, here, asked=True
+            )
         except OSError as error:
             raise BoxError(f"It cannot be written: {error.strerror}.") from error
         self._count += 1

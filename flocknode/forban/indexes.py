@@ -23,7 +23,7 @@ from flocknode.errors import FlocknodeError
 from flocknode.forban.asker import Asker
 from flocknode.forban.dialects import ask_better_index, ask_index
 from flocknode.forban.neighbours import Neighbour, Neighbours
-from flocknode.forban.remote import RemoteIndex
+from flocknode.forban.remote import RemoteIndex, Tls
 
 AT_A_TIME = 4
 """Neighbours that are asked at a time."""
@@ -64,6 +64,7 @@ class IndexStatus:
     """
     @ivar files: of its index; C{None}: there is none here.
     @ivar error: one sentence on why, or an empty string.
+    @ivar tls: its files are fetched by TLS.
     @ivar age: seconds since it was asked for.
     """
 
@@ -72,6 +73,7 @@ class IndexStatus:
     tampered: bool
     error: str
     age: float
+    tls: bool = False
 
 
 @attrs.define
@@ -82,6 +84,7 @@ class _Known:
     @ivar announced: the hash it announced when it was asked last.
     @ivar due: when it is asked next.
     @ivar text_until: until then it is known to have no better index.
+    @ivar tls: how its files are fetched, as its last better index said.
     """
 
     index: RemoteIndex | None = None
@@ -95,6 +98,7 @@ class _Known:
     answered: bool = False
     sure: bool = True
     text_until: float = float("-inf")
+    tls: Tls | None = None
 
 
 class Indexes:
@@ -157,6 +161,7 @@ class Indexes:
                 known.index is not None and known.index.tampered,
                 known.error,
                 now - known.asked,
+                known.index is not None and known.index.tls is not None,
             )
             for uuid, known in self._known.items()
         ]
@@ -262,6 +267,10 @@ class Indexes:
                 known.text_until = self._now() + HOURLY
         if index is None:
             index = await ask_index(self._asker, neighbour, self._key)
+            # Which does not speak of TLS: that is no reason to do without.
+            index = attrs.evolve(index, tls=known.tls)
+        elif not index.tampered:
+            self._note(neighbour, known, index.tls)
         known.index = index
         known.took = self._now() - known.asked
         known.failures, known.error, known.answered = 0, "", True
@@ -276,6 +285,16 @@ class Indexes:
         self._make_room()
         for told in self._told:
             told(neighbour.uuid)
+
+    def _note(self, neighbour: Neighbour, known: _Known, tls: Tls | None) -> None:
+        if known.tls is not None and known.tls != tls:
+            self._log.warn(
+                "{uuid} at {address} {now}",
+                uuid=neighbour.uuid,
+                address=neighbour.address,
+                now="has another certificate now" if tls else "is not asked by TLS any more",
+            )
+        known.tls = tls
 
     def _make_room(self) -> None:
         """The largest go first; of as large ones those asked for longest ago."""

@@ -5,12 +5,12 @@ The better index, between two flocknodes: C{GET /s/?g=forban/index.jsonl}.
 Lines of JSON in UTF-8, each ended by C{\n}.  The first tells who speaks, one
 for each file follows, and the last says that this was all::
 
-    {"flocknode":1,"uuid":"…","tls":"<hex>"}
+    {"flocknode":1,"uuid":"…","tls":{"port":12557,"sha256":"<hex>"}}
     {"path":"a/b.txt","size":4,"content":"<hex>","mtime_ns":1700000000000000000}
     {"files":1,"hmac":"<hex>"}
 
- - C{tls}: SHA-256 of the certificate (DER) with which the same site is served,
-   where it is served by TLS; else C{null}.
+ - C{tls}: where the same site is served by TLS, at the same address, and the
+   SHA-256 of the certificate (DER) that is shown there; or C{null}.
  - C{content}: see L{flocknode.box.content}, 32 bytes.
  - C{hmac}: HMAC-SHA256 of all bytes before that line, with the key that the
    text index is hashed with (L{flocknode.forban.items.KEY}, or one that was
@@ -42,7 +42,7 @@ from flocknode.box.paths import check_path
 from flocknode.box.values import Path
 from flocknode.errors import PathError, ProtocolError
 from flocknode.forban.items import KEY, LARGEST, is_listable
-from flocknode.forban.remote import RemoteFile
+from flocknode.forban.remote import RemoteFile, Tls
 
 NAME: Final = b"forban/index.jsonl"
 """What it is asked for by."""
@@ -57,23 +57,29 @@ MOST_FILES: Final = 1_000_000
 """Files that a L{Parser} takes, unless it is told otherwise."""
 
 _HMAC_SIZE: Final = 32
+_FINGERPRINT_SIZE: Final = 32
 
 
 @attrs.frozen
 class Header:
     """
     @ivar uuid: of the node.
-    @ivar tls: SHA-256 of its certificate, 32 bytes; L{None}: it has none.
+    @ivar tls: where it is served by TLS; L{None}: nowhere.
     """
 
     uuid: str
-    tls: bytes | None = None
+    tls: Tls | None = None
+
+
+class _Tls(Struct, frozen=True):
+    port: Annotated[int, Meta(ge=1, le=65_535)]
+    sha256: str
 
 
 class _First(Struct, frozen=True):
     flocknode: int
     uuid: Annotated[str, Meta(max_length=64)]
-    tls: str | None = None
+    tls: _Tls | None = None
 
 
 class _File(Struct, frozen=True):
@@ -86,8 +92,6 @@ class _File(Struct, frozen=True):
 class _Last(Struct, frozen=True):
     files: int
     hmac: str
-
-
 
 
 _encoder = msgspec.json.Encoder()
@@ -105,7 +109,7 @@ def encode(header: Header, files: Iterable[RemoteFile], key: bytes = KEY) -> Ite
     @raise ValueError: one lacks them.
     """
     digest = hmac.new(key, digestmod=hashlib.sha256)
-    tls = None if header.tls is None else header.tls.hex()
+    tls = None if header.tls is None else _Tls(header.tls.port, header.tls.fingerprint.hex())
     lines = bytearray(_encoder.encode(_First(VERSION, header.uuid, tls)) + b"\n")
     count = 0
     for file in files:
@@ -219,7 +223,10 @@ class Parser:
 def _read_header(said: _First) -> Header:
     if said.flocknode != VERSION:
         raise ProtocolError("An index of a version that is not known.")
-    return Header(said.uuid, None if said.tls is None else _read_hash(said.tls, _HMAC_SIZE))
+    tls = said.tls
+    if tls is None:
+        return Header(said.uuid)
+    return Header(said.uuid, Tls(tls.port, _read_hash(tls.sha256, _FINGERPRINT_SIZE)))
 
 
 def _read_file(said: _File) -> RemoteFile | None:

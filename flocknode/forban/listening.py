@@ -7,15 +7,14 @@ of any kind besides.  What cannot be listened on is said, and tried again.
 from __future__ import annotations
 
 import socket
-import ssl
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.interfaces import IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
 
 from flocknode.box.timers import Timers
@@ -29,8 +28,6 @@ BACKLOG = 128
 HOSTS = ("0.0.0.0", "::")
 """All addresses of this machine, by family."""
 
-_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-
 
 class Listening(Service):
     """
@@ -39,7 +36,6 @@ class Listening(Service):
     @param hosts: IP addresses, one of a family.
     @param port: TCP; 0: any, another one for each.
     @param endpoints: more, as Twisted writes them.
-    @ivar problems: by place: one sentence.
     """
 
     _log = Logger()
@@ -52,7 +48,7 @@ class Listening(Service):
         endpoints: Sequence[str] = (),
         hosts: Iterable[str] = HOSTS,
     ) -> None:
-        self.problems: dict[str, str] = {}
+        self._problems: dict[str, str] = {}
         self._reactor = reactor
         self._factory = factory
         self._timers = Timers(reactor)
@@ -62,17 +58,30 @@ class Listening(Service):
             f"[{host}]:{port}" if ":" in host else f"{host}:{port}": (host, port) for host in hosts
         }
         self._endpoints = tuple(endpoints)
+        self._made: dict[str, IStreamServerEndpoint] = {}
 
     @property
-    def addresses(self) -> tuple[tuple[str, int], ...]:
-        """Host and port of all that are TCP."""
-        hosts = [port.getHost() for port in self._ports.values()]
-        return tuple((host.host, host.port) for host in hosts if hasattr(host, "port"))
+    def sites(self) -> tuple[str, ...]:
+        """URLs of all that are TCP."""
+        found = []
+        for place, port in self._ports.items():
+            host = port.getHost()
+            if hasattr(host, "port"):
+                scheme = "https" if place.startswith("ssl:") else "http"
+                name = f"[{host.host}]" if ":" in host.host else host.host
+                found.append(f"{scheme}://{name}:{host.port}/")
+        return tuple(found)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """By place: one clause."""
+        twice = [place for place, count in Counter(self._endpoints).items() if count > 1]
+        return {**dict.fromkeys(twice, "it is named twice, and listened on once"), **self._problems}
 
     def startService(self) -> None:
         """Listen."""
         super().startService()
-        for place in (*self._places, *self._endpoints):
+        for place in dict.fromkeys((*self._places, *self._endpoints)):
             self._try(place)
 
     def stopService(self) -> Deferred[None]:
@@ -103,21 +112,23 @@ class Listening(Service):
             if place in self._places:
                 self._ports[place] = self._listen_tcp(*self._places[place])
             else:
-                endpoint = serverFromString(self._reactor, place)
-                self._ports[place] = await endpoint.listen(self._factory)
+                if place not in self._made:
+                    # Once: the certificate is to be that of which others are told.
+                    self._made[place] = serverFromString(self._reactor, place)
+                self._ports[place] = await self._made[place].listen(self._factory)
         except Exception as error:
             # Endpoints of plugins raise what they like.
             reason = getattr(error, "socketError", error)
             reason = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
-            if self.problems.get(place) != reason:
+            if self._problems.get(place) != reason:
                 self._log.warn(
                     "the Forban site cannot listen on {place}: {why}", place=place, why=reason
                 )
-            self.problems[place] = reason
+            self._problems[place] = reason
             if self.running:
                 self._timers.later(place, AGAIN, self._try, place, again=True)
             return
-        self.problems.pop(place, None)
+        self._problems.pop(place, None)
 
     def _listen_tcp(self, host: str, port: int) -> Any:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -130,29 +141,3 @@ class Listening(Service):
             made.bind((host, port))
             made.listen(BACKLOG)
             return self._reactor.adoptStreamPort(made.fileno(), family, self._factory)
-
-
-def fingerprint(endpoint: str) -> bytes | None:
-    """
-    Waits for the disk.
-
-    @param endpoint: as Twisted writes it.
-    @return: SHA-256 of the certificate (DER) that it answers with; L{None}: it
-        is no TLS, or there is no such file.
-    """
-    kind, _, rest = endpoint.partition(":")
-    if kind != "ssl":
-        return None
-    fields = dict(
-        field.replace("\0", ":").partition("=")[::2]
-        for field in rest.replace("\\:", "\0").split(":")
-    )
-    path = fields.get("certKey") or fields.get("privateKey", "server.pem")
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            text = file.read(1 << 20)
-        start = text.index(_BEGIN)
-        certificate = text[start : text.index(_END, start) + len(_END)]
-        return sha256(ssl.PEM_cert_to_DER_cert(certificate)).digest()
-    except (OSError, ValueError):
-        return None

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import attrs
 
 from flocknode.forban.announcement import Announcement
+from flocknode.forban.remote import Tls
 
 GONE = 300.0
 """Seconds without an announcement after which a neighbour is gone: the
@@ -42,10 +43,13 @@ class Address:
     """
     @ivar host: an IP address; of a link-local one with its scope, C{fe80::1%eth0}.
     @ivar port: of its announcements and of its HTTP alike.
+    @ivar pinned: where it is asked by TLS, the SHA-256 of the only certificate
+        that is taken, 32 bytes; empty: it is asked by plain HTTP.
     """
 
     host: str
     port: int
+    pinned: bytes = b""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -73,6 +77,16 @@ class Neighbour:
     def address(self) -> Address:
         """Where it is asked."""
         return self.addresses[0][0]
+
+    def by(self, tls: Tls | None) -> Neighbour:
+        """The same, to be asked in the way that its index says."""
+        if tls is None:
+            return self
+        addresses = tuple(
+            (Address(address.host, tls.port, tls.fingerprint), at)
+            for address, at in self.addresses
+        )
+        return attrs.evolve(self, addresses=addresses)
 
 
 class Neighbours:

@@ -23,7 +23,7 @@ from flocknode.forban.connections import Request
 from flocknode.forban.derived import Derived
 from flocknode.forban.neighbours import NEIGHBOURS, Neighbour, Neighbours
 from flocknode.forban.queries import number, parse_query
-from flocknode.forban.remote import RemoteIndex
+from flocknode.forban.remote import RemoteIndex, Tls
 from flocknode.forban.sending import Sending
 from flocknode.forban.shelf import Shelf
 from flocknode.forban.store import Publishing
@@ -59,15 +59,14 @@ class Own:
 
     @ivar uuid: of it.
     @ivar name: what it calls itself.
-    @ivar tls: SHA-256 of the certificate that the site is served with, 32 bytes;
-        L{None}: it has none.
+    @ivar tls: where the site is served by TLS; L{None}: nowhere.
     @ivar hosts: tells the addresses under which others reach it, the best first:
         who asks it from its own machine is shown these, for phones.
     """
 
     uuid: str
     name: str
-    tls: bytes | None = None
+    tls: Tls | None = None
     hosts: Callable[[], Sequence[str]] = tuple
 
 

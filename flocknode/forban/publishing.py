@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from random import Random
 from typing import Any
@@ -90,15 +91,19 @@ class Edition:
     @param in_thread: writes it down, and reads it.
     @param path: of the file in which it outlives the node.
     @param shared: a flock shares the box.
-    @param level: does nobody lack anything, as far as is known?
+    @param level: is what rounds have brought here with others, and does nobody
+        lack anything, as far as is known?
     @param gone: called before files are shown no more.
     @param changed: called when L{files} is another.
     @ivar files: what is shown now.
     @ivar ready: that is known.
+    @ivar problem: a sentence on why it would not outlive the node, or an empty
+        string.
     """
 
     _log = Logger()
     ready = False
+    problem = ""
 
     def __init__(
         self,
@@ -220,7 +225,16 @@ class Edition:
             self._next = None
         self.files = files
         self._changed()
-        await self._in_thread(save, self._path, files)
+        try:
+            await self._in_thread(save, self._path, files)
+        except OSError as error:
+            # After a restart something older would be shown.
+            self.problem = (
+                f"What is shown of {self.shelf.name} cannot be written down: {error.strerror}."
+            )
+            self._log.warn("{problem}", problem=self.problem)
+        else:
+            self.problem = ""
 
     def _failed(self, failure: Failure) -> None:
         # A folder that is not there is shown as it was.
@@ -252,7 +266,7 @@ class Publishing(Service):
         random: Random,
         *,
         shared: bool,
-        level: Callable[[], bool],
+        level: Callable[[str], bool],
         gone: Gone,
         key: bytes = KEY,
     ) -> None:
@@ -261,7 +275,8 @@ class Publishing(Service):
         @param shelves: the public boxes, by name.
         @param state: a folder, where what is shown outlives the node.
         @param shared: a flock shares them: the node has peers.
-        @param level: does no member lack anything, as far as is known?
+        @param level: by name: is what rounds have brought of that box with other
+            members, and does none lack anything, as far as is known?
         @param gone: called before files are shown no more.
         @param key: of the hash of the index.
         """
@@ -279,7 +294,7 @@ class Publishing(Service):
                 os.path.join(state, f"shown-{sha256(name.encode()).hexdigest()[:32]}"),
                 random,
                 shared=shared,
-                level=level,
+                level=partial(level, name),
                 gone=gone,
                 changed=self._changed,
             )
@@ -289,6 +304,11 @@ class Publishing(Service):
     def tell(self, changed: Callable[[], object]) -> None:
         """Call this when L{catalogue} is another one."""
         self._told.append(changed)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One sentence each."""
+        return tuple(each.problem for each in self._editions.values() if each.problem)
 
     def startService(self) -> None:
         """Show what was shown when the node stopped."""

@@ -176,7 +176,11 @@ class JsonlReader:
             self._parser.finish()
         found = "" if self._ended else self._hmac.hexdigest()
         tampered = self._keyed and not self._parser.authentic
-        return RemoteIndex(self._uuid, self._files, found, tampered, self._ended, self._cost)
+        header = self._parser.header
+        tls = None if header is None else header.tls
+        return RemoteIndex(
+            self._uuid, self._files, found, tampered, self._ended, self._cost, tls
+        )
 
     def abandon(self) -> None:
         """As that of L{TextReader}."""

@@ -31,6 +31,19 @@ class RemoteFile:
 
 
 @attrs.frozen
+class Tls:
+    """
+    Where a site is served by TLS, and with what.
+
+    @ivar port: TCP, at the same address as the plain one.
+    @ivar fingerprint: SHA-256 of the certificate (DER), 32 bytes.
+    """
+
+    port: int
+    fingerprint: bytes
+
+
+@attrs.frozen
 class RemoteIndex:
     """
     @ivar uuid: whose it is.
@@ -40,6 +53,7 @@ class RemoteIndex:
         nothing is fetched by it.
     @ivar cut: there was more than a node looks at (lines or bytes).
     @ivar cost: bytes of memory that it takes, about.
+    @ivar tls: how its files are to be fetched; L{None}: by plain HTTP.
     """
 
     uuid: str
@@ -48,3 +62,4 @@ class RemoteIndex:
     tampered: bool = False
     cut: bool = False
     cost: int = 0
+    tls: Tls | None = None

@@ -52,6 +52,8 @@ class Sending:
         self.reactor = reactor
         self.threads = threads
         self.patience = patience
+        self._files = 0
+        self._none_left: Deferred[None] | None = None
 
     async def data(self, request: Request, data: bytes) -> None:
         """
@@ -78,6 +80,24 @@ class Sending:
 
         @raise Cut: it was not possible.
         """
+        self._files += 1
+        try:
+            await self._file(request, opened, begin, length)
+        finally:
+            self._files -= 1
+            if not self._files and self._none_left is not None:
+                waiting, self._none_left = self._none_left, None
+                waiting.callback(None)
+
+    async def wait(self) -> None:
+        """Until no file is on its way, when all connections have been cut."""
+        if self._files:
+            self._none_left = Deferred()
+            await self._none_left
+
+    async def _file(
+        self, request: Request, opened: OpenFile, begin: int, length: int
+    ) -> None:
         _check(request)
         if length:
             if length > PIECE and is_plain(request, self.reactor):

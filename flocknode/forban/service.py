@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import SystemRandom
 from typing import Any
@@ -36,17 +36,19 @@ from flocknode.forban.asker import Asker
 from flocknode.forban.body import InThread
 from flocknode.forban.boxes import Boxes
 from flocknode.forban.catalogue import Catalogue
+from flocknode.forban.certificates import served
 from flocknode.forban.fetching import Fetching
 from flocknode.forban.identity import own_uuid
 from flocknode.forban.importing import Into
 from flocknode.forban.indexes import Indexes
-from flocknode.forban.interfaces import addresses
+from flocknode.forban.interfaces import Interface, addresses, interfaces
 from flocknode.forban.items import KEY, LARGEST
-from flocknode.forban.listening import Listening, fingerprint
+from flocknode.forban.listening import HOSTS, Listening
 from flocknode.forban.neighbours import Neighbours
 from flocknode.forban.pacing import Bucket
 from flocknode.forban.pages import Own
 from flocknode.forban.publishing import Publishing
+from flocknode.forban.remote import Tls
 from flocknode.forban.removable import RemovableMedia
 from flocknode.forban.searching import search
 from flocknode.forban.settings import ForbanSettings
@@ -96,14 +98,24 @@ class Forban(Service):
         state: str,
         *,
         shared: bool,
-        level: Callable[[], bool],
+        level: Callable[[str], bool],
+        places: Mapping[str, str] | None = None,
+        hosts: Sequence[str] = HOSTS,
+        look: Callable[[], tuple[Interface, ...]] = interfaces,
     ) -> None:
         """
         @param shelves: the public boxes, by name; at least one.
         @param state: a folder of its own.
         @param shared: a flock shares the boxes: the node has peers.
-        @param level: does no member of the flock lack anything?
+        @param level: by the name of a box, see L{Publishing}.
+        @param places: where endpoints were configured, for errors.
+        @param hosts: IP addresses for announcements and the site, one of a family.
+        @param look: which interfaces there are.
+        @raise ConfigError: a key or a certificate cannot be used.
         """
+        self._tls = served(settings.listen, places or {})
+        self._hosts = tuple(hosts)
+        self._look = look
         self._reactor = reactor
         self._settings = settings
         self._shelves = shelves
@@ -126,6 +138,9 @@ class Forban(Service):
             self._state,
             shared=self._shared,
             level=self._level,
+            tls=self._tls,
+            hosts=self._hosts,
+            look=self._look,
         )
         self._parts.start()
 
@@ -222,7 +237,10 @@ class _Parts:
         state: str,
         *,
         shared: bool,
-        level: Callable[[], bool],
+        level: Callable[[str], bool],
+        tls: Tls | None,
+        hosts: Sequence[str],
+        look: Callable[[], tuple[Interface, ...]],
     ) -> None:
         now: Callable[[], float] = reactor.seconds
         random = SystemRandom()
@@ -238,7 +256,13 @@ class _Parts:
         key = settings.key.encode() or None
         self.neighbours = Neighbours(self._uuid, now)
         self._announcing = Announcing(
-            reactor, self._said, self.neighbours, settings.port, settings.destination
+            reactor,
+            self._said,
+            self.neighbours,
+            settings.port,
+            settings.destination,
+            binds=hosts,
+            look=look,
         )
         self._asker = Asker(reactor, in_thread, Bucket(settings.rate or 0, now))
         self._timers = Timers(reactor)
@@ -282,7 +306,6 @@ class _Parts:
             imported if settings.media in ("import", "both") else None,
             self._catalogue if settings.media in ("export", "both") else None,
         )
-        tls = next(filter(None, map(fingerprint, settings.listen)), None)
         self._site = Site(
             reactor,
             Own(self._uuid, self._name, tls, lambda: self._hosts),
@@ -291,7 +314,9 @@ class _Parts:
             self._indexes,
             threads=self._threads,
         )
-        self._listening = Listening(reactor, self._site, settings.port, settings.listen)
+        self._listening = Listening(
+            reactor, self._site, settings.port, settings.listen, hosts
+        )
         self._looking = TimerService(ADDRESSES, self._look)
         self._looking.clock = reactor
         self.publishing.tell(self._announcing.changed)
@@ -315,13 +340,16 @@ class _Parts:
 
     async def stop(self) -> None:
         """All of them."""
-        # Nothing may wait for a neighbour that does not answer.
+        # Nothing may wait for a neighbour that does not answer, or does not read.
+        await self._listening.stopService()
+        self._site.drop()
         await self._asker.stop()
         await self._indexes.stop()
-        for service in reversed(self._services):
-            await maybeDeferred(service.stopService)
         self._timers.stop()
-        self._site.drop()
+        for service in reversed(self._services):
+            if service.running:
+                await maybeDeferred(service.stopService)
+        await self._site.here.sending.wait()
         self._threads.stop()
 
     def _said(self) -> Announcement:
@@ -353,13 +381,13 @@ class _Parts:
             boxes=self._boxes,
             files=len(catalogue.files),
             size=catalogue.size,
-            sites=tuple(
-                f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-                for host, port in self._listening.addresses
-            ),
-            problems=tuple(
-                f"The site cannot listen on {place}: {reason}."
-                for place, reason in self._listening.problems.items()
+            sites=self._listening.sites,
+            problems=(
+                *(
+                    f"The site cannot listen on {place}: {reason}."
+                    for place, reason in self._listening.problems.items()
+                ),
+                *self.publishing.problems,
             ),
             announcing=self._announcing.status,
             neighbours=len(self.neighbours.all()),
@@ -370,6 +398,7 @@ class _Parts:
     def neighbour_statuses(self) -> list[NeighbourStatus]:
         """Who is there."""
         known = {status.uuid: status for status in self._indexes.status()}
+        visits = {status.uuid: status.error for status in self.fetching.status().visits}
         found = []
         for each in self.neighbours.all():
             index = known.get(each.uuid)
@@ -381,7 +410,8 @@ class _Parts:
                     self.neighbours.silent(each),
                     None if index is None else index.files,
                     index is not None and index.tampered,
-                    "" if index is None else index.error,
+                    ("" if index is None else index.error) or visits.get(each.uuid, ""),
+                    index is not None and index.tls,
                 )
             )
         return found

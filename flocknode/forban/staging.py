@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Callable
 
 import attrs
 from blake3 import blake3
@@ -114,15 +115,25 @@ class Staged:
     @ivar received: bytes that are here.
     """
 
-    def __init__(self, path: str, file: RemoteFile, head: Head, first: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        file: RemoteFile,
+        head: Head,
+        first: int,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
         """
         @param first: number of the first byte that comes.
+        @param cancelled: asked while it is checked, from that thread: shall it
+            be left as it is?
         """
         self.received = first
         self._path = path
         self._file = file
         self._head = head
         self._first = first
+        self._cancelled = cancelled
         self._descriptor = -1
 
     def _open(self) -> int:
@@ -160,9 +171,16 @@ class Staged:
             raise NeighbourError("A file broke off in the middle.")
         self._close()
         wanted = self._file.content
-        if wanted is not None and content_of(self._path) != wanted:
-            discard(self._path)
-            raise NeighbourError("A file is not what its index says.")
+        if wanted is not None:
+            found = content_of(self._path, self._cancelled)
+            if found is None:
+                # As if its last byte had not come: then it is gone on with later.
+                os.truncate(self._path, self.received - 1)
+                self.abandon()
+                raise NeighbourError("It was stopped.")
+            if found != wanted:
+                discard(self._path)
+                raise NeighbourError("A file is not what its index says.")
         return Whole(self._path, self._head.modified)
 
     def abandon(self) -> None:
@@ -177,8 +195,13 @@ class Staged:
             self._descriptor = -1
 
 
-def content_of(path: str) -> bytes:
-    """The name of what is in a file, see L{flocknode.box.content}."""
+def content_of(path: str, cancelled: Callable[[], bool] = lambda: False) -> bytes | None:
+    """
+    The name of what is in a file, see L{flocknode.box.content}.
+
+    @param cancelled: asked often: is it not wanted any more?
+    @return: L{None}: it was not.
+    """
     with open(path, "rb", buffering=0) as stream:
         size = os.fstat(stream.fileno()).st_size
         block_size = content.block_size_for(size)
@@ -186,6 +209,8 @@ def content_of(path: str) -> bytes:
         block = bytearray(min(block_size, size))
         view = memoryview(block)
         while count := stream.readinto(view):
+            if cancelled():
+                return None
             # A regular file gives all that there is.
             hashes.append(content.block_hash(view[:count]))
     return content.content_hash(size, block_size, hashes)

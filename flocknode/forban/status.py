@@ -17,7 +17,9 @@ class NeighbourStatus:
     @ivar silent: seconds since it was heard last.
     @ivar files: of its index; L{None}: that is not here.
     @ivar tampered: its index was not made with the key agreed upon.
-    @ivar error: one sentence on why its index is not here, or an empty string.
+    @ivar error: one sentence on why its index or its files do not come, or an empty
+        string.
+    @ivar tls: its files are fetched by TLS.
     """
 
     uuid: str
@@ -27,6 +29,7 @@ class NeighbourStatus:
     files: int | None = None
     tampered: bool = False
     error: str = ""
+    tls: bool = False
 
 
 @attrs.frozen
@@ -35,8 +38,8 @@ class ForbanStatus:
     @ivar mode: C{opportunistic} or C{shared}.
     @ivar boxes: names of the public ones.
     @ivar files: that are shown now, with C{size} bytes.
-    @ivar sites: C{host:port} that the site is listened for on.
-    @ivar problems: sentences on where it cannot be.
+    @ivar sites: URLs that the site has.
+    @ivar problems: sentences on where it cannot be, and what else is wrong.
     @ivar neighbours: how many are there.
     """
 

@@ -129,6 +129,7 @@ class Transfers:
         @param reserve: bytes of a disk to bytes of it that stay free.
         """
         self.running: list[Transfer] = []
+        self._stopped = False
         self.quota = quota
         self._asker = asker
         self._arrivals = arrivals
@@ -168,8 +169,9 @@ class Transfers:
         Give up what is on its way, and keep its beginning.
 
         @param uuid: only what comes from this neighbour, and what no person asked
-            for.
+            for; L{None}: everything, and for good.
         """
+        self._stopped = self._stopped or uuid is None
         for transfer in self.running:
             if uuid is None or (transfer.neighbour.uuid == uuid and not transfer.asked):
                 transfer.stopped = True
@@ -247,19 +249,24 @@ class Transfers:
         try:
             if waiting is not None:
                 with open(waiting, "rb") as stream:
-                    file = ListedFile(wanted.path, wanted.file.size, 0, content)
+                    found = os.fstat(stream.fileno())
+                    file = ListedFile(wanted.path, found.st_size, found.st_mtime_ns, content)
                     opened = OpenFile(file, os.dup(stream.fileno()))
             else:
-                found = await self._find(content, shelf, here)
-                if found is None:
+                other = await self._find(content, shelf, here)
+                if other is None:
                     return None
-                opened = await found[0].open(found[1])
+                opened = await other[0].open(other[1])
         except (BoxError, OSError):
             return None
         try:
-            return await self._in_thread(_copy, opened, path, wanted)  # type: ignore[no-any-return]
+            return await self._in_thread(  # type: ignore[no-any-return]
+                _copy, opened, path, wanted, lambda: self._stopped
+            )
         except (BoxError, NeighbourError):
             # It changed in the meantime: fetch it, then.
+            if self._stopped:
+                raise
             return None
 
     async def _find(
@@ -291,7 +298,9 @@ class Transfers:
 
             def begin(head: Head, first: int) -> Staged | None:
                 if not transfer.stopped:
-                    transfer.staged = Staged(path, wanted.file, head, first)
+                    transfer.staged = Staged(
+                        path, wanted.file, head, first, lambda: transfer.stopped
+                    )
                 return transfer.staged
 
             return await ask_file(
@@ -317,13 +326,17 @@ def _reserve(whole: int) -> int:
     return max(RESERVE, int(whole * SHARE))
 
 
-def _copy(opened: OpenFile, path: str, wanted: Wanted) -> Whole:
+def _copy(
+    opened: OpenFile, path: str, wanted: Wanted, cancelled: Callable[[], bool]
+) -> Whole:
     """Waits for the disk."""
     discard(path)
-    staged = Staged(path, wanted.file, Head(200), 0)
+    staged = Staged(path, wanted.file, Head(200), 0, cancelled)
     try:
         offset = 0
         while data := opened.read(offset, PIECE):
+            if cancelled():
+                raise NeighbourError("It was stopped.")
             staged.write(data)
             offset += len(data)
     except BaseException:

@@ -219,3 +219,23 @@ class Adopting(PublicTests):
         box = await self.made("one")
         said = await self.refused(box.public.adopt(Path(b"x"), self.base + "/none", None))
         self.assertIn("No such file", said)
+
+
+class Ending(PublicTests):
+    """After the box has stopped."""
+
+    async def test_it_says_so_whatever_is_asked(self) -> None:
+        box = await self.box_with(file=b"content")
+        file = (await self.listed(box))[b"file"]
+        outside = self.outside(b"fetched")
+        await box.stopService()
+        public = box.public
+        for asked in (
+            public.mark(),
+            public.listing(),
+            public.open(file),
+            public.known([Path(b"file")]),
+            public.find(file.content),
+            public.adopt(Path(b"other"), outside, None),
+        ):
+            self.assertIn("The folder of the box is not there.", await self.refused(asked))

@@ -103,6 +103,90 @@ class Converging(SynchronousTestCase):
         self.assertEqual(len(slow[0].files()), 200)
 
 
+class Spread(SynchronousTestCase):
+    """What is here is elsewhere, too, or not."""
+
+    def test_what_all_have_is_spread(self) -> None:
+        party = Party(2)
+        party.boxes[0].put(b"a", b"1")
+        party.settle()
+        for member, box in zip(party.members, party.boxes, strict=True):
+            self.assertTrue(member.exchange.is_spread(box))
+
+    def test_what_is_on_its_way_is_not(self) -> None:
+        party = Party(2)
+        party.boxes[0].put(b"a", some_bytes(MIB))
+        party.network.start_round()
+        party.network.run_until(lambda: carried(party) > MIB // 2, 60)
+        for member, box in zip(party.members, party.boxes, strict=True):
+            self.assertFalse(member.exchange.is_spread(box))
+
+    def test_who_is_cut_off_does_not_take_silence_for_consent(self) -> None:
+        for count in (2, 3):
+            party = Party(count)
+            party.settle()
+            party.boxes[0].put(b"a", some_bytes(MIB))
+            party.network.start_round()
+            party.network.run_until(lambda party=party: carried(party) > MIB // 2, 60)  # type: ignore[misc]
+            party.network.vanish(party.members[0].id)
+            party.network.run(5)
+            party.network.stop_round()
+            exchange = party.members[0].exchange
+            self.assertTrue(exchange.is_level())
+            self.assertFalse(exchange.is_spread(party.boxes[0]))
+
+    def test_that_somebody_is_there_who_has_another_box_is_no_help(self) -> None:
+        party = Party(3)
+        extra = [MemoryBox("extra", random=random.Random(number)) for number in (50, 51)]
+        party.members[0].add(extra[0])
+        party.members[2].add(extra[1])
+        party.settle()
+        extra[0].put(b"only two have this", some_bytes(MIB))
+        party.network.start_round()
+        party.network.run_until(lambda: carried(party) > MIB // 2, 60)
+        party.network.vanish(party.members[2].id)
+        party.network.run(5)
+        party.network.stop_round()
+        exchange = party.members[0].exchange
+        self.assertTrue(exchange.is_level())
+        self.assertFalse(exchange.is_spread(extra[0]))
+        self.assertTrue(exchange.is_spread(party.boxes[0]))
+
+    def test_what_one_member_will_never_take_is_spread_if_another_has_it(self) -> None:
+        party = Party(3)
+        party.settle()
+        party.boxes[2].broken = True
+        party.boxes[0].put(b"a", b"1")
+        for _ in range(4):
+            party.network.start_round()
+            party.network.run(5)
+            party.network.stop_round()
+        exchange = party.members[0].exchange
+        self.assertTrue(exchange.is_level())
+        self.assertTrue(exchange.is_spread(party.boxes[0]))
+
+    def test_and_is_not_if_nobody_else_does(self) -> None:
+        party = Party(2)
+        party.settle()
+        party.boxes[1].broken = True
+        party.boxes[0].put(b"a", b"1")
+        for _ in range(4):
+            party.network.start_round()
+            party.network.run(5)
+            party.network.stop_round()
+        exchange = party.members[0].exchange
+        self.assertTrue(exchange.is_level())
+        self.assertFalse(exchange.is_spread(party.boxes[0]))
+
+    def test_a_box_that_nobody_else_has_hides_in_no_crowd(self) -> None:
+        party = Party(2)
+        own = MemoryBox("own", random=random.Random(7))
+        party.members[0].add(own)
+        own.put(b"a", b"1")
+        party.settle()
+        self.assertTrue(party.members[0].exchange.is_spread(own))
+
+
 class Resuming(SynchronousTestCase):
     """After a restart."""
 

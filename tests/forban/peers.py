@@ -10,13 +10,16 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path as FolderPath
 from typing import Any
 
 from blake3 import blake3
+from cryptography.hazmat.primitives.hashes import SHA256
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
 from twisted.internet.threads import deferToThreadPool
 from twisted.protocols.basic import LineReceiver
 from twisted.web.http import datetimeToString
@@ -28,7 +31,7 @@ from flocknode.forban import jsonl
 from flocknode.forban.announcement import Announcement
 from flocknode.forban.items import KEY, index_hmac
 from flocknode.forban.neighbours import Address, Neighbour, Neighbours
-from flocknode.forban.remote import RemoteFile
+from flocknode.forban.remote import RemoteFile, Tls
 
 reactor: Any = _reactor
 
@@ -67,13 +70,18 @@ class Peer:
 
     @ivar files: what it has.
     @ivar asked: the C{g} of each request, as it came.
+    @ivar asked_by_tls: of each that came by TLS.
+    @ivar tls: where it listens by TLS, if it does.
     """
 
     def __init__(self, files: Mapping[bytes, bytes] | None = None, number: int = 1) -> None:
         self.files = dict(files or {})
         self.uuid = uuid_of(number)
         self.asked: list[bytes] = []
+        self.asked_by_tls: list[bytes] = []
+        self.tls: Tls | None = None
         self.port: IListeningPort | None = None
+        self._tls_port: IListeningPort | None = None
         self.connections = 0
 
     def factory(self) -> Any:
@@ -89,12 +97,28 @@ class Peer:
         """Begin."""
         self.port = reactor.listenTCP(0, self.factory(), interface="127.0.0.1")
 
+    def listen_by_tls(self, pem: str, chain: str = "") -> None:
+        """
+        By TLS, too.
+
+        @param pem: of a file with a key and a certificate.
+        @param chain: of one whose certificate is shown behind it.
+        """
+        own = PrivateCertificate.loadPEM(FolderPath(pem).read_bytes())
+        behind = [Certificate.loadPEM(FolderPath(chain).read_bytes()).original] if chain else []
+        options = CertificateOptions(own.privateKey.original, own.original, extraCertChain=behind)
+        port = reactor.listenSSL(0, self.factory(), options, interface="127.0.0.1")
+        self._tls_port = port
+        digest = own.original.to_cryptography().fingerprint(SHA256())
+        self.tls = Tls(port.getHost().port, digest)
+
     async def stop(self) -> None:
         """End."""
-        if self.port is not None:
-            stopping: Any = self.port.stopListening()
-            self.port = None
-            await stopping
+        ports, self.port, self._tls_port = (self.port, self._tls_port), None, None
+        for port in ports:
+            if port is not None:
+                stopping: Any = port.stopListening()
+                await stopping
 
     @property
     def address(self) -> Address:
@@ -102,6 +126,12 @@ class Peer:
         assert self.port is not None
         host: Any = self.port.getHost()
         return Address("127.0.0.1", host.port)
+
+    @property
+    def secret_address(self) -> Address:
+        """Where it listens by TLS, with its certificate."""
+        assert self.tls is not None
+        return Address("127.0.0.1", self.tls.port, self.tls.fingerprint)
 
     def index(self) -> bytes:
         """Its index."""
@@ -157,7 +187,10 @@ class _Answers(Resource):
 
     def render_GET(self, request: Any) -> Any:
         """Whatever is asked for."""
-        self._peer.asked.append(request.args.get(b"g", [b""])[0])
+        asked = request.args.get(b"g", [b""])[0]
+        self._peer.asked.append(asked)
+        if request.isSecure():
+            self._peer.asked_by_tls.append(asked)
         return self._peer.answer(request)
 
 
@@ -251,7 +284,7 @@ class Flocknode(Original):
             RemoteFile(Path(path), len(data), small_hash(data), MODIFIED * 10**9)
             for path, data in self.files.items()
         ]
-        return b"".join(jsonl.encode(jsonl.Header(self.uuid), files, key))
+        return b"".join(jsonl.encode(jsonl.Header(self.uuid, self.tls), files, key))
 
 
 Script = Callable[["Talk", bytes], None]

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from flocknode.box.values import Path
 from flocknode.forban.announcement import Announcement
 from flocknode.forban.catalogue import Catalogue, compile
+from flocknode.forban.connections import Refused
 from flocknode.forban.neighbours import Address, Neighbours
 from flocknode.forban.pages import Own
 from flocknode.forban.remote import RemoteFile, RemoteIndex
@@ -108,7 +109,7 @@ class Connection:
         """
         address = IPv4Address("TCP", host, 40000)
         self.channel = site.buildProtocol(address)
-        if self.channel is None:
+        if isinstance(self.channel, Refused):
             raise ConnectionRefusedError
         self.transport = Transport(
             hostAddress=IPv4Address("TCP", at, 12555), peerAddress=address

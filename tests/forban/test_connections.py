@@ -5,16 +5,24 @@ Connections are bounded in number, size and time.
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import socket
 from typing import Any
 
+from twisted.internet import reactor as _reactor
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocknode.forban import connections, names
 from flocknode.forban.patience import Patience
+from tests.certificates import write_certificate
+from tests.forban.peers import until
 from tests.forban.sites import Answer, AtOnce, Connection, StillReactor, TestSite
+
+reactor: Any = _reactor
 
 LARGE = b"GET /s/?g=%s&f=b64e HTTP/1.1\r\n\r\n" % names.encode(b"large").encode()
 
@@ -32,6 +40,27 @@ class WithASite(SynchronousTestCase):
     def connect(self, host: str = "192.168.1.9") -> Connection:
         """One more connection."""
         return Connection(self.site.site, host)
+
+
+class Encrypted(TestCase):
+    """By TLS, on loopback."""
+
+    async def test_a_connection_too_many_is_closed(self) -> None:
+        site = TestSite(reactor, self.mktemp(), AtOnce(), connections=1, per_host=1, idle=60)
+        pem = self.mktemp()
+        write_certificate(pem)
+        endpoint = serverFromString(reactor, f"ssl:0:interface=127.0.0.1:privateKey={pem}")
+        port: Any = await endpoint.listen(site.site)
+        self.addCleanup(port.stopListening)
+        self.addCleanup(site.site.drop)
+        first, second = (socket.socket() for _ in range(2))
+        for each in (first, second):
+            self.addCleanup(each.close)
+            each.connect(("127.0.0.1", port.getHost().port))
+        second.settimeout(30)
+        await until(lambda: site.site.channels)
+        with contextlib.suppress(ConnectionError):
+            self.assertEqual(await deferToThread(second.recv, 1), b"")
 
 
 class Numbers(WithASite):

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path as FolderPath
 from typing import Any, ClassVar
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
@@ -24,6 +25,7 @@ from flocknode.forban.remote import RemoteFile
 from flocknode.forban.staging import KEPT, name_of
 from flocknode.forban.visiting import AT_A_TIME
 from flocknode.forban.wanting import Limits, Rules
+from tests.certificates import write_certificate
 from tests.forban.fetchers import Fetcher
 from tests.forban.peers import (
     NOT_DONE,
@@ -98,6 +100,63 @@ class FetchingCase(TestCase):
         except error as found:
             return str(found)
         raise self.failureException("It was answered.")
+
+
+class ByTLS(FetchingCase):
+    """The neighbour's index says that its files are to be fetched by TLS."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.pem = self.mktemp()
+        self.fingerprint = write_certificate(self.pem)
+        self.peer = Flocknode(SMALL)
+        self.listen(self.peer)
+        self.peer.listen_by_tls(self.pem)
+
+    async def refused(self) -> tuple[Fetcher, str]:
+        """@return: the node that fetched nothing, and why it did not."""
+        fetcher = self.fetcher(self.peer)
+        await until(lambda: any(visit.error for visit in self.visits(fetcher)))
+        self.assertEqual(fetcher.held(), {})
+        asked = set(self.peer.asked)
+        self.assertEqual(asked, {b"forban/index.jsonl"})
+        return fetcher, self.visits(fetcher)[0].error
+
+    async def test_they_are_and_nothing_but_the_index_by_plain_http(self) -> None:
+        fetcher = self.fetcher(self.peer)
+        await until(lambda: len(fetcher.held()) == len(SMALL))
+        self.assertEqual(fetcher.held(), SMALL)
+        self.assertEqual(len(self.peer.asked_by_tls), len(SMALL))
+        self.assertEqual(self.peer.asked[0], b"forban/index.jsonl")
+        self.assertEqual(self.peer.asked[1:], self.peer.asked_by_tls)
+
+    async def test_what_a_person_asks_for_too(self) -> None:
+        fetcher = self.fetcher(self.peer, opportunistic=False)
+        await self.settled(fetcher, self.peer)
+        await fetcher.fetching.get(self.peer.uuid, Path(b"a.txt"))
+        self.assertEqual(fetcher.held(), {b"a.txt": b"one"})
+        self.assertEqual(len(self.peer.asked_by_tls), 1)
+
+    async def test_with_another_certificate_nothing_is_fetched_in_any_way(self) -> None:
+        assert self.peer.tls is not None
+        self.peer.tls = attrs.evolve(self.peer.tls, fingerprint=bytes(32))
+        _, error = await self.refused()
+        self.assertIn("another certificate", error)
+
+    async def test_if_nobody_listens_there_nothing_is_fetched_in_any_way(self) -> None:
+        await self.peer.stop()
+        self.listen(self.peer)
+        _, error = await self.refused()
+        self.assertIn("No connection", error)
+
+    async def test_what_a_person_asks_for_is_refused_as_well(self) -> None:
+        assert self.peer.tls is not None
+        self.peer.tls = attrs.evolve(self.peer.tls, fingerprint=bytes(32))
+        fetcher = self.fetcher(self.peer, opportunistic=False)
+        await self.settled(fetcher, self.peer)
+        asking = fetcher.fetching.get(self.peer.uuid, Path(b"a.txt"))
+        self.assertIn("another certificate", await self.fails(asking, NeighbourError))
+        self.assertEqual(self.peer.asked, [b"forban/index.jsonl"])
 
 
 class Replication(FetchingCase):

@@ -32,6 +32,7 @@ from flocknode.forban.indexes import (
 from flocknode.forban.items import index_hmac
 from flocknode.forban.neighbours import Address, Neighbours
 from flocknode.forban.reading import COST
+from flocknode.forban.remote import Tls
 from tests.forban.peers import Flocknode, uuid_of
 
 ONE = b"a,1\n"
@@ -146,6 +147,32 @@ class IndexesTests(SynchronousTestCase):
         index = self.indexes.of(uuid)
         assert index is not None
         self.assertTrue(all(file.content for file in index.files.values()))
+
+    def test_how_files_are_to_be_fetched_is_not_forgotten_for_want_of_a_better_index(self) -> None:
+        uuid = self.hear()
+        peer = Flocknode({b"a": b"x"})
+        peer.tls = Tls(12557, bytes(32))
+        self.next("g=forban/index.jsonl").answer(peer.better_index())
+        self.hear(hmac=index_hmac(TWO))
+        self.clock.advance(SOONEST)
+        self.answer(TWO)
+        index = self.indexes.of(uuid)
+        assert index is not None
+        self.assertEqual((len(index.files), index.tls), (2, peer.tls))
+        self.assertTrue(self.indexes.status()[0].tls)
+
+    def test_only_a_better_index_says_that_files_are_fetched_without_tls(self) -> None:
+        uuid = self.hear()
+        peer = Flocknode({b"a": b"x"})
+        peer.tls = Tls(12557, bytes(32))
+        self.next("g=forban/index.jsonl").answer(peer.better_index())
+        self.hear(hmac=index_hmac(TWO))
+        self.clock.advance(SOONEST)
+        peer.tls = None
+        self.next("g=forban/index.jsonl").answer(peer.better_index())
+        index = self.indexes.of(uuid)
+        assert index is not None
+        self.assertIsNone(index.tls)
 
     def test_who_has_no_better_one_is_not_asked_for_it_for_an_hour(self) -> None:
         self.hear(hmac=index_hmac(ONE))

@@ -19,11 +19,12 @@ from flocknode.errors import ProtocolError
 from flocknode.forban import jsonl
 from flocknode.forban.items import LARGEST, is_listable
 from flocknode.forban.jsonl import Header, Parser
-from flocknode.forban.remote import RemoteFile
+from flocknode.forban.remote import RemoteFile, Tls
 from tests import strategies
 
 UUID = "11111111-2222-4333-8444-555555555555"
-HEADER = Header(UUID, bytes(range(32)))
+HEADER = Header(UUID, Tls(12557, bytes(range(32))))
+TLS = {"port": 12557, "sha256": bytes(range(32)).hex()}
 FILE = RemoteFile(Path("ä, ü/b.txt".encode()), 4, bytes(32), 5)
 
 
@@ -74,7 +75,7 @@ class WhatIsWritten(SynchronousTestCase):
 
     def test_its_lines_are_json_that_anybody_can_read(self) -> None:
         first, file, last = (json.loads(line) for line in text(FILE).splitlines())
-        self.assertEqual(first, {"flocknode": 1, "uuid": UUID, "tls": bytes(range(32)).hex()})
+        self.assertEqual(first, {"flocknode": 1, "uuid": UUID, "tls": TLS})
         self.assertEqual(
             file, {"path": "ä, ü/b.txt", "size": 4, "content": "00" * 32, "mtime_ns": 5}
         )

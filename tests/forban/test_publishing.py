@@ -126,7 +126,7 @@ class Case(SynchronousTestCase):
             self.state,
             Random(seed),
             shared=self.shared,
-            level=lambda: self.level,
+            level=lambda _name: self.level,
             gone=self.note,
         )
         publishing.startService()

@@ -115,6 +115,24 @@ class StagedTests(SynchronousTestCase):
         self.staged(remote(b"abc")).finish(b"abc", True)
         self.assertEqual(FolderPath(self.path).read_bytes(), b"abc")
 
+    def test_a_check_that_is_cancelled_leaves_what_can_be_gone_on_with(self) -> None:
+        FolderPath(self.path).write_bytes(DATA)
+        content = shelves.content_of(self.path)
+        file = RemoteFile(Path(b"a"), len(DATA), content)
+        stopped = Staged(self.path, file, Head(200), 0, lambda: True)
+        self.assertRaises(NeighbourError, stopped.finish, DATA, True)
+        again = begun(self.path, file)
+        self.assertEqual(again.offset, len(DATA) - 1)
+        rest = self.staged(file, first=again.offset)
+        rest.finish(DATA[again.offset :], True)
+        self.assertEqual(FolderPath(self.path).read_bytes(), DATA)
+
+    def test_of_a_small_file_nothing_is_left_then(self) -> None:
+        file = remote(b"abc", hashed=True)
+        stopped = Staged(self.path, file, Head(200), 0, lambda: True)
+        self.assertRaises(NeighbourError, stopped.finish, b"abc", True)
+        self.assertEqual(self.names(), [])
+
     def test_no_link_is_followed(self) -> None:
         target = self.folder / "target"
         target.write_bytes(b"mine")
