@@ -189,6 +189,22 @@ class Directories(PeerCase):
         self.assertEqual(b.names(), set())
         self.assertLevel(a, b)
 
+    def test_one_that_is_removed_in_the_instant_in_which_it_is_made_stays_away(self) -> None:
+        a, b = self.peers("a", "b")
+        os.mkdir(a.path("d"))
+
+        def remove(step: str, path: Path) -> None:
+            if (step, path) == ("exchanged", b"d") and not removed:
+                removed.append(path)
+                os.rmdir(b.path("d"))
+
+        removed: list[Path] = []
+        b.hook = remove
+        exchange(a, b)
+        self.assertTrue(removed)
+        self.assertEqual(a.names(), set())
+        self.assertLevel(a, b)
+
     def test_one_that_is_deleted_does_not_stay_for_an_empty_one_that_is_held_longer(self) -> None:
         a, b = self.peers("a", "b")
         a.put("d/e/file", b"x")
