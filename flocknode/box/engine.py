@@ -177,6 +177,9 @@ class BoxEngine:
         for seen in sighting.observations:
             if seen.path not in again:
                 planner.looked_at(seen.path)
+        # Of what changed, the planner knows already.
+        again.update(change.path for change in changes)
+        planner.remaining.seen(s for s in sighting.observations if s.path not in again)
 
     def _checkpoint(self) -> None:
         total = self._changes.total

@@ -189,6 +189,47 @@ class Directories(PeerCase):
         self.assertEqual(b.names(), set())
         self.assertLevel(a, b)
 
+    def test_one_that_is_removed_in_the_instant_in_which_it_is_made_stays_away(self) -> None:
+        a, b = self.peers("a", "b")
+        os.mkdir(a.path("d"))
+
+        def remove(step: str, path: Path) -> None:
+            if (step, path) == ("exchanged", b"d") and not removed:
+                removed.append(path)
+                os.rmdir(b.path("d"))
+
+        removed: list[Path] = []
+        b.hook = remove
+        exchange(a, b)
+        self.assertTrue(removed)
+        self.assertEqual(a.names(), set())
+        self.assertLevel(a, b)
+
+    def test_one_that_is_deleted_does_not_stay_for_an_empty_one_that_is_held_longer(self) -> None:
+        a, b = self.peers("a", "b")
+        a.put("d/e/file", b"x")
+        exchange(a, b)
+        shutil.rmtree(a.path("d"))
+        a.scan()
+
+        def leave_no_file(step: str, path: Path) -> None:
+            if (step, path) == ("checked", b"d/e") and not left:
+                left.append(path)
+                b.put("d/e/left", b"for an instant")
+            elif (step, path) == ("checked", b"d") and os.path.exists(b.path("d/e/left")):
+                os.unlink(b.path("d/e/left"))
+
+        left: list[Path] = []
+        b.hook = leave_no_file
+        b.hear(a)
+        b.work()
+        b.hook = no_step
+        self.assertTrue(left)
+        b.wait(2)
+        self.assertEqual(b.names(), set())
+        exchange(a, b)
+        self.assertLevel(a, b)
+
     def test_one_that_nobody_may_enter_is_not_opened_to_all(self) -> None:
         a, b = self.peers("a", "b")
         a.put("d/secret", b"s")

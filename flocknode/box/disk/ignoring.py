@@ -97,24 +97,27 @@ class Ignored:
 
     def only_ignored(self, path: bytes) -> bool:
         """
-        Is there nothing in this directory, at any depth, but what is ignored
-        (and directories)?  If it is empty: no.
+        Is there nothing in this directory, at any depth, but what is ignored,
+        and directories that are there for that?  If it is empty, or one in it
+        is: no.
 
         @raise OSError: it cannot be read.
         """
-        empty = True
         waiting = [path]
         while waiting:
             above = waiting.pop()
-            for name, type in self._folder.listdir(above):
-                empty = False
+            entries = self._folder.listdir(above)
+            if not entries:
+                # It is about to go, or new: nothing ignored keeps it.
+                return False
+            for name, type in entries:
                 below = above + b"/" + name
                 if self(below, type):
                     continue
                 if type is not FileType.DIRECTORY:
                     return False
                 waiting.append(below)
-        return not empty
+        return True
 
     def _says(self, rules: _Rules, path: bytes, name: bytes, directory: bool) -> bool:
         if rules.ignored or (name == path and is_reserved(name)):

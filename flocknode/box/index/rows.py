@@ -85,6 +85,15 @@ class Row(msgspec.Struct, frozen=True, gc=False):
         return bool(heads) and (placed is None or placed.id != heads[0].id)
 
     @property
+    def stays(self) -> bool:
+        """
+        Whether the folder holds it as deleted and there is a directory all the
+        same: for what is ignored in it.
+        """
+        placed = self.placed
+        return placed is not None and placed.value.deleted and placed.disk is not None
+
+    @property
     def weight(self) -> int:
         """Bytes that this entry counts for."""
         heads = self.history.heads

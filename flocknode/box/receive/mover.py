@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import attrs
 from msgspec.structs import replace
 
-from flocknode.box.disk.folder import FileType
+from flocknode.box.disk.folder import FileType, Stat
 from flocknode.box.disk.placement import (
     Failed,
     Occupied,
@@ -275,7 +275,7 @@ class Mover:
             disk = disk if disk is not None and disk.type is FileType.DIRECTORY else None
         elif disk is None:
             # It went away in the same instant, which is a local change.
-            disk = intent.prepared.stat or placement.expected
+            disk = intent.prepared.stat or placement.expected or _as_made(placement.value)
             events.look.add(path)
         if isinstance(outcome, Placed) and outcome.recheck:
             events.afresh.add(path)
@@ -308,6 +308,14 @@ class Mover:
             events.rescan.add(path)
         elif outcome.errno in (errno.ENOENT, errno.ENOTDIR):
             events.look.add(Path(path.rpartition(b"/")[0] or path))
+
+
+def _as_made(value: Value) -> Stat | None:
+    """Of a new directory that nobody has looked at: enough to be missed."""
+    if value.kind is not Kind.DIRECTORY:
+        return None
+    return Stat(FileType.DIRECTORY, 0, 0, 0, value.mode & 0o777, 0)
+
 
 def _as_recorded(prepared: Prepared, outcome: Outcome) -> Outcome:
     """

@@ -24,6 +24,7 @@ from flocknode.box.receive.leftout import LeftOut
 from flocknode.box.receive.mover import Mover
 from flocknode.box.receive.pruning import Pruner
 from flocknode.box.receive.recovering import Recovery
+from flocknode.box.receive.remaining import Remaining
 from flocknode.box.receive.seeker import Seeker
 from flocknode.box.receive.tasks import Step, Task, Tasks, action_for
 from flocknode.box.receive.wants import Stage, Wants
@@ -47,6 +48,7 @@ class Planner:
     @ivar events: what is to be told; whoever takes it puts another in place.
     @ivar problems: why paths cannot be read, received or placed.
     @ivar left: what is pending and not to be placed here.
+    @ivar remaining: directories that cannot go for what is in them.
     @ivar surveyed: all that is in the folder is known; nothing is looked for
         or placed before that.
     """
@@ -94,6 +96,7 @@ class Planner:
         self._gathering = Gathering(
             self.tasks, self.wants, self._seeker, self._deletions, settings
         )
+        self.remaining = Remaining(ledger.index, self.tasks, site, self._retry)
         self._recovery = Recovery(ledger, self._mover, now=now, failed=self.fail)
 
     def start(self) -> None:
@@ -116,6 +119,7 @@ class Planner:
 
     def follow(self, changes: Iterable[Change]) -> None:
         """Rows changed: what is to be done now?"""
+        changes = list(changes)
         for change in changes:
             new = change.new
             if self.site.following is not None:
@@ -130,6 +134,7 @@ class Planner:
                 self._follow_patterns(Path(split(change.path)[0]))
             for path in self.left.affected(change):
                 self._plan_below(path)
+        self.remaining.follow(changes)
 
     def _plan_below(self, path: Path) -> None:
         """What is left out there and below may have changed."""
@@ -347,6 +352,10 @@ class Planner:
             )
             self.follow(changes)
             self._hold(held_back)
+            for task in batch:
+                # Nothing came of it, and nothing else is to be done.
+                if task.step is Step.TAKEN and self.tasks.get(task.path) is task:
+                    self._settle(task.path)
             self._recover()
         self._gathering.placed(bool(batch or orphans))
 

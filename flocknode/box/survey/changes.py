@@ -196,8 +196,12 @@ class LocalChanges:
 def _is_news(row: Row, seen: Observation) -> bool:
     """Can this observation say anything that the row does not?"""
     stat = seen.stat
+    disk = None if row.placed is None else row.placed.disk
     if stat is None:
-        return row.placed is not None and row.placed.disk is not None
+        return disk is not None
+    if row.stays and disk is not None and stat.type is FileType.DIRECTORY:
+        # It is deleted, and stays so; unless somebody made it anew, or changed it.
+        return (stat.inode, stat.mode) != (disk.inode, disk.mode)
     return seen.hashed is not None or stat.type is FileType.DIRECTORY
 
 

@@ -201,6 +201,8 @@ class Survey:
                     if self._cancelled():
                         return
                     yield self._take()
+            if listing.path and not listing.names:
+                yield from self._look_if_it_stayed(listing.path)
             shown = self._shown.same(known, listing.names)
             for name, disk in known.items():
                 path = joined(listing.path, name)
@@ -210,6 +212,12 @@ class Survey:
                     self._gone.append(path)
             if self._is_full():
                 yield self._take()
+
+    def _look_if_it_stayed(self, path: Path) -> Iterator[Sighting]:
+        """Nothing is left of what a deleted directory may have stayed for."""
+        row = self._index.row(path)
+        if row is not None and row.stays:
+            yield from self._look_at(path)
 
     def _find(self, path: Path, stat: Stat, known: Disk | None) -> None:
         if stat.type is FileType.OTHER:

@@ -95,4 +95,7 @@ def _comparable(placed: Placed | None, stat: Stat) -> tuple[Value | None, Stat |
     """What was placed, if it was of the same kind as what is there."""
     if placed is None or placed.disk is None or placed.disk.type != stat.type:
         return None, None
+    if placed.value.deleted:
+        # A deleted directory that stayed has no mode.
+        return None, None
     return placed.value, placed.disk

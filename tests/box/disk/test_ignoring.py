@@ -117,3 +117,12 @@ class IgnoredTests(FolderCase):
         self.assertFalse(self.ignored.only_ignored(b"d"))
         os.mkdir(self.at(b"empty"))
         self.assertFalse(self.ignored.only_ignored(b"empty"))
+
+    def test_an_empty_directory_is_not_there_for_what_is_ignored(self) -> None:
+        self.write(b".flockignore", b"*.o\n")
+        self.write(b"d/e/f/x.o", b"")
+        self.assertTrue(self.ignored.only_ignored(b"d"))
+        os.mkdir(self.at(b"d/e/empty"))
+        self.assertFalse(self.ignored.only_ignored(b"d"))
+        os.makedirs(self.at(b"only/empty"))
+        self.assertFalse(self.ignored.only_ignored(b"only"))
