@@ -18,7 +18,8 @@ class BoxSettings:
     @ivar rescan: seconds between full scans, beside those that the watcher
         asks for: no watcher hears everything (network file systems, mmap).
     @ivar poll: seconds between looks whether the folder is (still) there.
-    @ivar batch: files that are put in place together, at most.
+    @ivar batch: files that are put in place together, at most; of small ones
+        some more (L{flocknode.box.receive.tasks.LARGER}).
     @ivar gather: seconds that a batch waits for more files at most.
     @ivar alone: seconds after which a box whose index was lost announces what
         it found, although nobody has told it what they know.

@@ -5,9 +5,13 @@ What arrives, and how: L{flocknode.box.engine} over real folders.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 
+from flocknode.box.content import block_hash
+from flocknode.box.receive import seeker
+from tests.box.folders import refuse
 from tests.box.peers import PeerCase, exchange
 
 
@@ -140,6 +144,23 @@ class ExchangeTests(PeerCase):
             a.put(f"licence-{number}", b"you may", mtime=number)
         exchange(a, b)
         self.assertEqual(len(b.asked), 1)
+        self.assertLevel(a, b)
+
+    def test_of_much_that_was_staged_nothing_is_left(self) -> None:
+        self.patch(seeker, "_MANY", 3)
+        a, b = self.peers("a", "b")
+        for number in range(9):
+            b.site.staging.write_whole(block_hash(b"%d" % number), b"%d" % number)
+        b.restart()
+        a.put("plan", b"3")
+        a.put("other", b"one")
+        contents = b.site.staging.contents
+        self.patch(b.site.staging, "contents", refuse(errno.EIO))
+        exchange(a, b)
+        self.assertEqual(len(contents()), 8)
+        self.patch(b.site.staging, "contents", contents)
+        a.put("another", b"two")
+        exchange(a, b)
         self.assertLevel(a, b)
 
     def test_a_changed_mode_arrives_without_content(self) -> None:

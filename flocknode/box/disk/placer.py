@@ -6,7 +6,8 @@ its new content, and that nothing which was there is lost.
 A batch goes through these steps; after a crash at any of them the index finds
 out from what it recorded (L{Placer.recover}):
 
- 1. I{prepare}: mode and mtime are set on the staged files, each is synced.
+ 1. I{prepare}: mode and mtime are set on the staged files, then each is
+    synced.
  2. I{record}: the caller commits what is about to be placed (L{Prepared}).
  3. I{act}, directories first, deletions last.  A staged file goes to its name
     in the version store, from where it is I{exchanged} with the path: so the
@@ -94,7 +95,8 @@ class Placer:
         record: Callable[[Sequence[Prepared]], None],
     ) -> list[Outcome]:
         """
-        Do a batch (some 256 at most: its fsyncs are one wait).
+        Do a batch (some hundred at most: it waits for the disk as often as if
+        it had a few only).
 
         Directories come first, parents before children; then files and links;
         then deletions, deepest first; then what takes the place of a deleted

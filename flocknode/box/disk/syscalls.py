@@ -1,8 +1,9 @@
 # Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
 """
-The two system calls that Python does not have: C{renameat2} (rename without
-replacing, and exchange) and C{openat2} (open below a directory without ever
-following a link).  Where they are missing, L{OSError} with C{ENOSYS}.
+System calls that Python does not have: C{renameat2} (rename without replacing,
+and exchange) and C{openat2} (open below a directory without ever following a
+link).  Where they are missing, L{OSError} with C{ENOSYS}.  And one that is only
+a hint, C{sync_file_range}, without which everything is the same but slower.
 
 All names are bytes and relative to directory descriptors.
 """
@@ -49,6 +50,9 @@ UNSUPPORTED = frozenset((errno.EINVAL, errno.ENOSYS, errno.EPERM))
 _NO_LINKS = frozenset((errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK))
 """What C{linkat} says of directories and where there are no hard links."""
 
+_WRITE = 2
+"""C{SYNC_FILE_RANGE_WRITE} of C{linux/fs.h}: begin, and do not wait."""
+
 _AGAIN = 8
 """C{openat2} says C{EAGAIN} when a rename elsewhere disturbed it."""
 
@@ -89,6 +93,16 @@ def _system_call() -> Any:
 _openat2 = _system_call()
 
 _HOW_SIZE = ctypes.sizeof(_OpenHow)
+
+def _range_call() -> Any:
+    """C{sync_file_range} of the C library; L{None}: it has none."""
+    call = getattr(_libc, "sync_file_range", None)
+    if call is not None:
+        call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return call
+
+
+_sync_file_range = _range_call()
 
 _hows: dict[int, tuple[_OpenHow, int]] = {}
 # By flags, of which there are few, with their addresses: made once, only read after that.
@@ -193,3 +207,13 @@ def open_beneath(root_fd: int, path: bytes, flags: int) -> int:
         if number not in (errno.EAGAIN, errno.EINTR):
             break
     raise _fail(number, path)
+
+
+def begin_writing(descriptor: int) -> None:
+    """
+    Ask the system to begin writing all of a file to the disk.  Says nothing and
+    promises nothing: C{fsync} still has to be called, has less left to do then,
+    and tells of all errors.
+    """
+    if _sync_file_range is not None:
+        _sync_file_range(descriptor, 0, 0, _WRITE)

@@ -337,6 +337,7 @@ class Planner:
             self._settings.batch,
             self._seeker.seeking or self._deletions.due(now) != now,
             lambda path: self._has_parent(path, parents),
+            self._size,
         )
         for task in orphans:
             self.tasks.hold(task, self._now(), longer=False)
@@ -358,6 +359,10 @@ class Planner:
                     self._settle(task.path)
             self._recover()
         self._gathering.placed(bool(batch or orphans))
+
+    def _size(self, task: Task) -> int:
+        want = self.wants.get(task.content) if task.content else None
+        return 0 if want is None else want.size
 
     def _hold(self, paths: Iterable[Path]) -> None:
         """What was taken and is not placed is tried again later."""

@@ -29,6 +29,9 @@ from flocknode.errors import ProtocolError
 ROOM = 1 << 20
 """Bytes: of content larger than this it is checked first that there is room."""
 
+_MANY = 64
+"""Contents from which on the staging directory is listed rather than asked for each."""
+
 
 class Seeker:
     """
@@ -318,12 +321,19 @@ class Seeker:
         if self.seeking:
             return
         self.finder.close()
-        leftover, self._leftover = self._leftover, set()
-        for content in leftover:
-            if self._wants.get(content) is not None:
-                continue
+        staging, leftover = self._site.staging, self._leftover
+        unwanted = {content for content in leftover if self._wants.get(content) is None}
+        self._leftover = set()
+        try:
+            # Most of it is in place by now: one look, not a refusal for each.
+            there = unwanted & staging.contents() if len(unwanted) >= _MANY else unwanted
+        except OSError:
+            self._leftover = unwanted
+            return
+        self._staged -= unwanted - there
+        for content in there:
             try:
-                self._site.staging.discard(content)
+                staging.discard(content)
                 self._staged.discard(content)
             except OSError:
                 # In the way of nothing: it goes when it can.

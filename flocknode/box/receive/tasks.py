@@ -25,6 +25,13 @@ FIRST_DELAY = 1.0
 LONGEST_DELAY = 300.0
 """Seconds."""
 
+LARGER = 4
+"""How many times as many files a batch may have if they are small: it waits for
+the disk some ten times, however many files it has."""
+
+SMALL = 16 << 20
+"""Bytes of all files of such a batch together."""
+
 
 class Action(enum.Enum):
     """What has to be done at a path."""
@@ -225,14 +232,21 @@ class Tasks:
         return self._held[0][0] if self._held else None
 
     def take(
-        self, limit: int, keeping: bool, has_parent: Callable[[Path], bool]
+        self,
+        limit: int,
+        keeping: bool,
+        has_parent: Callable[[Path], bool],
+        size: Callable[[Task], int] | None = None,
     ) -> tuple[list[Task], list[Task]]:
         """
         The next batch.
 
+        @param limit: tasks; of small files L{LARGER} times as many.
         @param keeping: nothing must be deleted now: content is still being
             looked for in what is here, or somebody has to be asked.
         @param has_parent: whether the folder has the directory of a path.
+        @param size: bytes that are to be synced for it; L{None}: not known, so
+            that nothing is taken for small.
         @return: what can be placed together, and what has no directory to be
             placed in.
         """
@@ -251,9 +265,11 @@ class Tasks:
                 orphans.append(task)
 
         self._pop(self._heaps[Action.DIRECTORY], limit, batch, accept)
-        while self._files and len(batch) < limit:
+        most, room = (limit, 0) if size is None else (LARGER * limit, SMALL)
+        while self._files and (len(batch) < limit or (len(batch) < most and room > 0)):
             task = self._files.popleft()
             if self._is_current(task, Step.READY):
+                room -= 0 if size is None else size(task)
                 accept(task)
         if keeping or self._files_ready:
             return batch, orphans

@@ -100,3 +100,23 @@ class RenameToNewTests(FolderCase):
             self.rename(b"a", b"b")
         self.rename(b"a", b"c")
         self.assertEqual((self.read(b"b"), self.read(b"c")), (b"2", b"1"))
+
+
+class BeginWritingTests(FolderCase):
+    """C{sync_file_range}, where there is one."""
+
+    def test_it_never_fails_and_changes_nothing(self) -> None:
+        self.write(b"a", b"1")
+        descriptor = os.open(self.at(b"a"), os.O_RDONLY)
+        self.addCleanup(os.close, descriptor)
+        before = os.stat(self.at(b"a"))
+        read, write = os.pipe()
+        self.addCleanup(os.close, read)
+        self.addCleanup(os.close, write)
+        for each in (descriptor, write, -1):
+            syscalls.begin_writing(each)
+        self.assertEqual((os.stat(self.at(b"a")), self.read(b"a")), (before, b"1"))
+
+    def test_without_it_nothing_is_done(self) -> None:
+        self.patch(syscalls, "_sync_file_range", None)
+        syscalls.begin_writing(-1)

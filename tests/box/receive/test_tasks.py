@@ -12,7 +12,9 @@ from flocknode.box.disk.folder import FileType
 from flocknode.box.index.rows import Placed, Row
 from flocknode.box.receive.tasks import (
     FIRST_DELAY,
+    LARGER,
     LONGEST_DELAY,
+    SMALL,
     Action,
     Step,
     Task,
@@ -111,6 +113,19 @@ class TasksTests(SynchronousTestCase):
         self.assertEqual(self.take(limit=1)[0], [b"f"])
         self.assertEqual(self.take(limit=1)[0], [b"g"])
         self.assertEqual(self.take(limit=1)[0], [b"x"])
+
+    def test_a_batch_of_small_files_is_larger_but_not_for_ever(self) -> None:
+        for number in range(30):
+            self.add(b"%02d" % number, Action.FILE)
+
+        def taken(size: int) -> int:
+            return len(self.tasks.take(2, False, lambda path: True, lambda task: size)[0])
+
+        self.assertEqual(taken(0), 2 * LARGER)
+        self.assertEqual(taken(SMALL), 2)
+        self.assertEqual(taken(SMALL // 3), 4)
+        self.assertEqual(len(self.take(2)[0]), 2)
+        self.assertEqual(self.tasks.ready, 30 - 2 * LARGER - 8)
 
     def test_what_waits_for_content_is_not_taken(self) -> None:
         task = self.add(b"f", Action.FILE, b"c" * 32)
