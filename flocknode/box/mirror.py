@@ -54,7 +54,7 @@ class Mirror:
         """
         Take over what the engine told, and tell the listener of the box.
 
-        @return: whether there is more to announce.
+        @return: whether the box may hold something else.
         """
         old, new = self.numbers, told.numbers
         self.numbers = new
@@ -67,4 +67,6 @@ class Mirror:
             listener.advanced(box)
         if listener is not None and new.measures != old.measures:
             listener.measured(box)
-        return advanced
+        # What is deleted before anybody was told of it leaves no number.
+        before, after = ((each.digest, each.files, each.size) for each in (old, new))
+        return advanced or before != after

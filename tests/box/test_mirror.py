@@ -57,6 +57,16 @@ class MirrorTests(SynchronousTestCase):
         self.assertEqual(self.take(Snapshot(index_id=1, highest=2)), ["advanced"])
         self.assertEqual(self.take(Snapshot(index_id=2, highest=1)), ["advanced"])
 
+    def test_says_when_the_box_holds_something_else_that_nobody_is_told_of(self) -> None:
+        def take(numbers: Snapshot) -> bool:
+            return self.known.take(Told(Events(), numbers, None), self, self.listener)
+
+        made = Snapshot(index_id=1, highest=2, digest=b"2" * 16, files=2, size=9)
+        self.assertTrue(take(made))
+        self.assertFalse(take(made))
+        # What was made and deleted between two rounds leaves no number.
+        self.assertTrue(take(Snapshot(index_id=1, highest=2, digest=b"1" * 16, files=1, size=9)))
+
     def test_tells_when_what_others_lack_is_something_else(self) -> None:
         self.take(Snapshot(index_id=1))
         self.assertEqual(self.take(Snapshot(index_id=1, lacking_all=5)), ["measured"])

@@ -140,6 +140,14 @@ class Reading(PublicTests):
         self.put(box, "file", b"content")
         await until(lambda: told)
 
+    async def test_also_of_what_is_deleted_before_any_other_box_heard_of_it(self) -> None:
+        box = await self.box_with(a=b"one", b=b"two")
+        told: list[int] = []
+        box.public.tell(lambda: told.append(1))
+        os.unlink(self.path(box, "a"))
+        await until(lambda: told)
+        self.assertEqual(list(await self.listed(box)), [b"b"])
+
     async def test_content_is_found_under_whatever_name(self) -> None:
         box = await self.box_with(file=b"content")
         listed = (await self.listed(box))[b"file"]
