@@ -26,6 +26,10 @@ README has it with a capital, its program has not.)"""
 LONGEST_LINE = 8192
 """Bytes: a path of 4095 and a number, with room."""
 
+LONGEST_NAME = 245
+"""Bytes of a file's name: the original writes each file to one whose name is ten
+longer first, and its process ends when there can be no such name."""
+
 LARGEST = 1 << 50
 """Bytes of a file in an index: greater ones are a mistake or a lie."""
 
@@ -46,7 +50,8 @@ class Item:
 def is_listable(path: bytes) -> bool:
     """
     Can this path stand in an index, and shall it?  Hidden files shall not, nor
-    Forban's own in C{forban/}.
+    Forban's own in C{forban/}, nor what ends whoever reads of it
+    (L{LONGEST_NAME}).
     """
     try:
         text = path.decode("utf-8")
@@ -55,6 +60,8 @@ def is_listable(path: bytes) -> bool:
     if any(c in text for c in "\n\r"):
         return False
     components = path.split(b"/")
+    if len(components[-1]) > LONGEST_NAME:
+        return False
     return components[0] != b"forban" and not any(
         component.startswith(b".") for component in components
     )

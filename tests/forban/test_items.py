@@ -15,6 +15,7 @@ from flocknode.errors import ProtocolError
 from flocknode.forban.items import (
     LARGEST,
     LONGEST_LINE,
+    LONGEST_NAME,
     Item,
     encode,
     index_hmac,
@@ -38,7 +39,10 @@ class Written(SynchronousTestCase):
         self.assertEqual([parse_line(line) for line in lines], all)
 
     def test_what_may_stand_in_an_index(self) -> None:
-        for path in (b"a", b"a/b, c", "ä/ß".encode(), b"forbane/x", b"x/forban/y", b" a\t"):
+        longest = b"d/" + b"x" * LONGEST_NAME
+        for path in (
+            b"a", b"a/b, c", "ä/ß".encode(), b"forbane/x", b"x/forban/y", b" a\t", longest
+        ):  # fmt: skip
             self.assertTrue(is_listable(path), path)
         for path in (
             b".a",
@@ -49,6 +53,7 @@ class Written(SynchronousTestCase):
             b"a\nb,1",
             b"a\rb",
             b"\xff",
+            b"d/" + b"x" * (LONGEST_NAME + 1),
             "\ud800".encode("utf-8", "surrogatepass"),
         ):
             self.assertFalse(is_listable(path), path)
