@@ -55,7 +55,7 @@ class ForbanCommands:
         return [attrs.asdict(each) for each in self._running.neighbours()]
 
     def search(self, term: str) -> Deferred[dict[str, Any]]:
-        """C{hits}: of each, a L{flocknode.forban.service.Hit}; C{more}: there are more."""
+        """C{hits}: of each, a L{flocknode.forban.status.Hit}; C{more}: there are more."""
         return Deferred.fromCoroutine(self._search(text_argument(term)))
 
     async def _search(self, term: str) -> dict[str, Any]:

@@ -17,8 +17,7 @@ from flocknode.forban.announcing import AnnouncingStatus
 from flocknode.forban.arrivals import Delivered
 from flocknode.forban.fetchstatus import FetchStatus, TransferStatus
 from flocknode.forban.medium import MediumStatus
-from flocknode.forban.service import Hit
-from flocknode.forban.status import ForbanStatus, NeighbourStatus
+from flocknode.forban.status import ForbanStatus, Hit, NeighbourStatus
 from flocknode.forbancommands import ForbanCommands
 
 UUID = "0b8f6c1e-3d53-4a5e-9c1b-6f0e8a7d4c21"

@@ -270,18 +270,11 @@ class Exchange:
 
     def is_spread(self, box: object) -> bool:
         """
-        Is what rounds have brought of this box not here alone?  Somebody who is
-        alive must lack nothing of it: who is cut off in a round hears of nobody
-        who lacks anything.  A box that nobody else has is as spread as can be.
+        Is what rounds have brought of this box not here alone, nor still on its
+        way to anybody?
         """
         sharing = self._sharing(box)
-        if sharing is None or not self.is_level():
-            return False
-        id = sharing.box.id
-        return self._is_private(id, sharing) or any(
-            peer.shares(id) and not sharing.box.lacking(Holder(peer.member))
-            for peer in self._members
-        )
+        return sharing is not None and self.is_level() and sharing.is_spread(self._members)
 
     def status(self) -> ExchangeState:
         """What is going on."""
@@ -332,8 +325,8 @@ class Exchange:
                 if not size:
                     self._levels.level(member)
         digest = 0
-        for id, sharing in self._boxes.items():
-            if self._is_private(id, sharing):
+        for sharing in self._boxes.values():
+            if sharing.is_private(self._members):
                 sharing.withhold()
             else:
                 digest += int.from_bytes(sharing.box.digest, "big")
@@ -342,18 +335,6 @@ class Exchange:
             self._backlog.most(lacking),
             missing,
             (digest % (1 << 8 * _DIGEST_SIZE)).to_bytes(_DIGEST_SIZE, "big"),
-        )
-
-    def _is_private(self, id: bytes, sharing: Sharing) -> bool:
-        """
-        Has nobody else this box?  As long as a member was not heard out, it may
-        have it; and with nobody there, nobody is asked.
-        """
-        peers = list(self._members)
-        return (
-            bool(peers)
-            and not sharing.box.is_elsewhere
-            and all(peer.met and not peer.shares(id) for peer in peers)
         )
 
     def _missing(self) -> int:

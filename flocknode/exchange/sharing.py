@@ -8,10 +8,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 
-from flocknode.box.values import Hash
+from flocknode.box.values import Hash, Holder
 from flocknode.exchange.announcing import IndexSource
 from flocknode.exchange.arrivals import Arrival, Arrivals
 from flocknode.exchange.interfaces import SharedBox
+from flocknode.exchange.peer import Peer
 from flocknode.exchange.swarm import Swarm
 
 
@@ -53,6 +54,30 @@ class Sharing:
             lambda batch: failed(self, batch),
         )
         self._members = members
+
+    def is_private(self, peers: Iterable[Peer]) -> bool:
+        """
+        Has nobody else this box?  As long as a member was not heard out, it may
+        have it; and with nobody there, nobody is asked.
+        """
+        peers = list(peers)
+        return (
+            bool(peers)
+            and not self.box.is_elsewhere
+            and all(peer.met and not peer.shares(self.box.id) for peer in peers)
+        )
+
+    def is_spread(self, peers: Iterable[Peer]) -> bool:
+        """
+        Has one of these all that rounds have brought of this box?  Who is cut off
+        in a round hears of nobody who lacks anything, and has sent it to nobody.
+        A box that nobody else has is as spread as can be.
+        """
+        peers = list(peers)
+        return self.is_private(peers) or any(
+            peer.shares(self.box.id) and not self.box.lacking(Holder(peer.member))
+            for peer in peers
+        )
 
     def withhold(self) -> None:
         """Nobody else has the box: what was changed is no news, and is counted."""

@@ -323,9 +323,8 @@ class Fetching(Service):
         if wanted.shown is not None and is_same(file, wanted.shown):
             return Delivered(wanted.shown.path)
         try:
-            delivered = await self._transfers.fetch(
-                neighbour.by(index.tls), wanted, here, asked=True
-            )
+            neighbour = neighbour.by(index.tls)
+            delivered = await self._transfers.fetch(neighbour, wanted, here, asked=True)
         except OSError as error:
             raise BoxError(f"It cannot be written: {error.strerror}.") from error
         self._count += 1

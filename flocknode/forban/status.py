@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import attrs
 
+from flocknode.box.values import Path
 from flocknode.forban.announcing import AnnouncingStatus
 from flocknode.forban.fetchstatus import FetchStatus
 from flocknode.forban.medium import MediumStatus
@@ -55,3 +56,19 @@ class ForbanStatus:
     neighbours: int
     fetching: FetchStatus
     media: tuple[MediumStatus, ...] = ()
+
+
+@attrs.frozen
+class Hit:
+    """
+    What a search has found.
+
+    @ivar uuid: of the node that has it, and its C{name}.
+    @ivar path: in its index.
+    @ivar size: bytes.
+    """
+
+    uuid: str
+    name: str
+    path: Path
+    size: int

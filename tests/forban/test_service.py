@@ -19,7 +19,7 @@ from twisted.trial.unittest import TestCase
 
 from flocknode.box.values import Path
 from flocknode.errors import BoxError, ConfigError, NeighbourError
-from flocknode.forban import indexes, service, staging
+from flocknode.forban import indexes, parts, staging
 from flocknode.forban.announcing import Announcing
 from flocknode.forban.asker import Asker
 from flocknode.forban.destinations import Destination
@@ -87,7 +87,7 @@ class Case(TestCase):
 
         self.patch(Asker, "ask", noting)
         # Whoever begins first is not heard by who is not there yet.
-        self.patch(service, "Announcing", partial(Announcing, interval=0.1))
+        self.patch(parts, "Announcing", partial(Announcing, interval=0.1))
         self.patch(indexes, "SOONEST", 0.1)
 
     def node(
@@ -345,6 +345,7 @@ class Trouble(Case):
         ours.put(b"a", b"one")
         one.startService()
         await until(lambda: one.status().files == 1)
+        await until(lambda: [path.suffix for path in state.glob("shown-*")] == [""])
         (shown,) = state.glob("shown-*")
         shown.unlink()
         (shown / "x").mkdir(parents=True)

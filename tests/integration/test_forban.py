@@ -10,12 +10,14 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from benchmarks.switch import Switch, switch_or_none
 from flocknode import control
+from tests.certificates import write_certificate
 from tests.integration.cluster import Cluster, wait_until
 
 NODES = 3
@@ -144,6 +146,47 @@ class Replication(Case):
         done = cluster.asked(1, "forban_get", uuid=neighbour["uuid"][:8], path="deleted")
         self.assertEqual(done, {"path": "deleted", "wait": 0.0})
         self.assertEqual((cluster.box(1) / "deleted").read_bytes(), b"deleted")
+
+
+class Secret(Case):
+    """A node that serves by TLS, too."""
+
+    def test_what_it_has_is_fetched_by_tls_and_it_ends_in_the_middle_when_told(self) -> None:
+        cluster = self.started(flock=False)
+        write_certificate(cluster.folder(0) / "key.pem")
+        config = cluster.folder(0) / "config"
+        config.write_text(config.read_text() + "listen = ssl:12557:privateKey=key.pem\n")
+        other = cluster.folder(1) / "config"
+        other.write_text(other.read_text() + "rate = 1 MB/s\n")
+        (cluster.box(0) / "small").write_bytes(b"small")
+        (cluster.box(0) / "large").write_bytes(os.urandom(1 << 20) * 64)
+        cluster.start(0, 1)
+        wait_until((cluster.box(1) / "small").exists, "a file comes")
+        neighbours: Any = cluster.asked(1, "forban_neighbours")
+        (neighbour,) = neighbours
+        self.assertEqual((neighbour["name"], neighbour["tls"]), ("node 0", True))
+
+        def is_coming() -> bool:
+            status: Any = cluster.asked(1, "forban_status")
+            return bool(status) and any(t["received"] for t in status["fetching"]["transfers"])
+
+        wait_until(is_coming, "the large one is on its way")
+        for node in (0, 1):
+            self.assertEqual(cluster.stop(node), 0)
+            self.assertNotIn("Traceback", cluster.log(node))
+        self.assertFalse((cluster.box(1) / "large").exists())
+
+    def test_a_key_that_is_not_there_is_said_in_one_sentence(self) -> None:
+        cluster = self.started(flock=False)
+        config = cluster.folder(0) / "config"
+        config.write_text(config.read_text() + "listen = ssl:12557:privateKey=key.pem\n")
+        line = len(config.read_text().splitlines())
+        cluster.start(0)
+        self.assertEqual(cluster.processes.pop(0).wait(60), 1)
+        (said,) = cluster.log(0).splitlines()[-1:]
+        self.assertTrue(said.startswith("flocknode: "))
+        self.assertIn(f"line {line}: listen = ssl:12557:", said)
+        self.assertIn("key.pem cannot be read: No such file or directory", said)
 
 
 class WithAFlock(Case):
