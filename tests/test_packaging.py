@@ -18,7 +18,13 @@ from tests.test_imports import imports_of, modules
 
 TOP = Path(flocknode.__file__).parent.parent
 
-IMPORTED_AS = {"pyzmq": "zmq", "pynacl": "nacl", "attrs": "attrs", "zope.interface": "zope"}
+IMPORTED_AS = {
+    "pyzmq": "zmq",
+    "pynacl": "nacl",
+    "pyopenssl": "OpenSSL",
+    "attrs": "attrs",
+    "zope.interface": "zope",
+}
 """Distribution to the name it is imported by, where they differ."""
 
 OPTIONAL = {"observe": ("scikit-learn", "sklearn")}
