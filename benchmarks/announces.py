@@ -19,8 +19,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 from uuid import UUID
 
-from flocknode.forban.announcement import Announcement, encode
-from flocknode.forban.announcing import INTERVAL
+from flocknode.forban.near.announcing import INTERVAL
+from flocknode.forban.protocol.announcement import Announcement, encode
 
 LISTENER = "127.77.0.1"
 
@@ -29,9 +29,9 @@ def listener(port: int, ends: Connection) -> None:
     """The process that is measured: says its CPU seconds and memory when asked."""
     from twisted.internet import reactor as installed
 
-    from flocknode.forban.announcing import Announcing
-    from flocknode.forban.interfaces import Interface
-    from flocknode.forban.neighbours import Neighbours
+    from flocknode.forban.near.announcing import Announcing
+    from flocknode.forban.near.interfaces import Interface
+    from flocknode.forban.near.neighbours import Neighbours
 
     reactor: Any = installed
     table = Neighbours(str(UUID(int=0)), reactor.seconds)

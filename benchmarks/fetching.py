@@ -33,18 +33,19 @@ from benchmarks.boxes import until
 from flocknode.box.box import Box
 from flocknode.box.timers import Timers
 from flocknode.box.values import Path
-from flocknode.forban import catalogue, items, jsonl, names
-from flocknode.forban.announcement import Announcement
-from flocknode.forban.asker import Asker
-from flocknode.forban.boxes import Boxes
+from flocknode.forban import catalogue
 from flocknode.forban.catalogue import Catalogue
-from flocknode.forban.fetching import Fetching
-from flocknode.forban.indexes import Indexes
-from flocknode.forban.items import Item
-from flocknode.forban.neighbours import Address, Neighbours
-from flocknode.forban.remote import RemoteFile
+from flocknode.forban.fetch.asker import Asker
+from flocknode.forban.fetch.boxes import Boxes
+from flocknode.forban.fetch.fetching import Fetching
+from flocknode.forban.fetch.indexes import Indexes
+from flocknode.forban.fetch.wanting import Limits
+from flocknode.forban.near.neighbours import Address, Neighbours
+from flocknode.forban.protocol import items, jsonl, names
+from flocknode.forban.protocol.announcement import Announcement
+from flocknode.forban.protocol.items import Item
+from flocknode.forban.protocol.remote import RemoteFile
 from flocknode.forban.shelf import Shelf
-from flocknode.forban.wanting import Limits
 
 FILES = 5_000
 SIZE = 4096

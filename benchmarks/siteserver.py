@@ -16,11 +16,11 @@ from twisted.python.threadpool import ThreadPool
 from flocknode.box.listing import ListedFile
 from flocknode.box.values import Path
 from flocknode.forban.catalogue import Catalogue, compile
-from flocknode.forban.neighbours import Neighbours
-from flocknode.forban.pages import Own
-from flocknode.forban.remote import RemoteIndex
+from flocknode.forban.near.neighbours import Neighbours
+from flocknode.forban.protocol.remote import RemoteIndex
 from flocknode.forban.shelf import Shelf
-from flocknode.forban.site import Site
+from flocknode.forban.site.pages import Own
+from flocknode.forban.site.site import Site
 from flocknode.testing.shelves import FolderShelf
 from tests.certificates import write_certificate
 

@@ -13,8 +13,9 @@ import attrs
 from flocknode import addresses, configtext
 from flocknode.box.patterns import parse as patterns_of
 from flocknode.box.retention import KeepFor, KeepLast, KeepNone, Policy, Staggered
-from flocknode.forban import certificates, destinations
-from flocknode.forban.destinations import Destination
+from flocknode.forban.near import destinations
+from flocknode.forban.near.destinations import Destination
+from flocknode.forban.site import certificates
 from flocknode.media import names
 
 MOST_VERSIONS = 999_999

@@ -16,7 +16,7 @@ from flocknode import config, configkeys, configtext
 from flocknode.box.retention import KeepFor, KeepLast, KeepNone, Staggered
 from flocknode.config import BoxConfig, Config, ConsoleConfig, FlockConfig, Overrides
 from flocknode.errors import ConfigError
-from flocknode.forban.destinations import Destination
+from flocknode.forban.near.destinations import Destination
 from flocknode.forban.settings import ForbanSettings
 
 FLOCKSY = """\

@@ -13,10 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.values import Path
 from flocknode.errors import FlocknodeError, NeighbourError
-from flocknode.forban.announcing import AnnouncingStatus
-from flocknode.forban.arrivals import Delivered
-from flocknode.forban.fetchstatus import FetchStatus, TransferStatus
-from flocknode.forban.medium import MediumStatus
+from flocknode.forban.fetch.arrivals import Delivered
+from flocknode.forban.fetch.status import FetchStatus, TransferStatus
+from flocknode.forban.media.medium import MediumStatus
+from flocknode.forban.near.announcing import AnnouncingStatus
 from flocknode.forban.status import ForbanStatus, Hit, NeighbourStatus
 from flocknode.forbancommands import ForbanCommands
 

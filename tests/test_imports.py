@@ -23,21 +23,18 @@ PURE = (
     "flocknode.flock",
     "flocknode.exchange",
     "flocknode.box.merge",
-    "flocknode.forban.announcement",
-    "flocknode.forban.queries",
+    "flocknode.forban.protocol",
     "flocknode.forban.catalogue",
-    "flocknode.forban.items",
-    "flocknode.forban.jsonl",
-    "flocknode.forban.names",
-    "flocknode.forban.neighbours",
-    "flocknode.forban.ranges",
-    "flocknode.forban.searching",
-    "flocknode.forban.showing",
-    "flocknode.forban.views",
-    "flocknode.forban.pacing",
-    "flocknode.forban.reading",
-    "flocknode.forban.turns",
-    "flocknode.forban.wanting",
+    "flocknode.forban.near.neighbours",
+    "flocknode.forban.site.queries",
+    "flocknode.forban.site.ranges",
+    "flocknode.forban.site.searching",
+    "flocknode.forban.site.showing",
+    "flocknode.forban.site.views",
+    "flocknode.forban.fetch.pacing",
+    "flocknode.forban.fetch.reading",
+    "flocknode.forban.fetch.turns",
+    "flocknode.forban.fetch.wanting",
 )
 ZEROMQ = ("zmq", "txzmq")
 REACTOR = "twisted.internet.reactor"
@@ -67,6 +64,15 @@ BELOW = {
     "flocknode.wire": ("flocknode.box", "flocknode.exchange", "flocknode.forban"),
     # The two halves do not talk: what forban shows, it is told by the node.
     "flocknode.forban": ("flocknode.exchange", "flocknode.flock", "flocknode.wire"),
+    "flocknode.forban.protocol": tuple(
+        f"flocknode.forban.{part}" for part in ("near", "site", "fetch", "media", "service")
+    ),
+    "flocknode.forban.near": tuple(
+        f"flocknode.forban.{part}" for part in ("site", "fetch", "media", "service")
+    ),
+    "flocknode.forban.site": ("flocknode.forban.fetch", "flocknode.forban.media"),
+    "flocknode.forban.fetch": ("flocknode.forban.site", "flocknode.forban.media"),
+    "flocknode.forban.media": ("flocknode.forban.site", "flocknode.forban.fetch"),
     "flocknode.box.merge": tuple(
         f"flocknode.box.{part}" for part in ("disk", "index", "survey", "receive")
     ),
@@ -276,6 +282,8 @@ class TheRules(SynchronousTestCase):
             ("exchange.swarm", "from flocknode import node"),
             ("node", "from flocknode.observe import report"),
             ("box.disk.folder", "from flocknode.box.merge import history"),
+            ("forban.service", "from flocknode.exchange import swarm"),
+            ("forban.site.pages", "from flocknode.forban.fetch import indexes"),
             ("box.index.rows", "from flocknode.box.survey.observe import Observation"),
         ]:
             self.assertTrue(self.breaches(f"flocknode.{module}", line), line)

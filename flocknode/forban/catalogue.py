@@ -18,8 +18,8 @@ import attrs
 from flocknode.box.listing import ListedFile
 from flocknode.box.paths import LONGEST_PATH
 from flocknode.box.values import Path
-from flocknode.forban import items
-from flocknode.forban.items import KEY, Item, index_hmac, is_listable
+from flocknode.forban.protocol import items
+from flocknode.forban.protocol.items import KEY, Item, index_hmac, is_listable
 
 S = TypeVar("S")
 """What names a shelf."""

@@ -25,32 +25,32 @@ from flocknode.box.patterns import Patterns
 from flocknode.box.patterns import parse as parse_patterns
 from flocknode.box.timers import Timers
 from flocknode.box.values import Path
-from flocknode.forban.announcement import Announcement, clean_name
-from flocknode.forban.announcing import Announcing
-from flocknode.forban.asker import Asker
-from flocknode.forban.body import InThread
-from flocknode.forban.boxes import Boxes
 from flocknode.forban.catalogue import Catalogue
-from flocknode.forban.fetching import Fetching
-from flocknode.forban.identity import own_uuid
-from flocknode.forban.importing import Into
-from flocknode.forban.indexes import Indexes
-from flocknode.forban.interfaces import Interface, addresses
-from flocknode.forban.items import KEY, LARGEST
-from flocknode.forban.listening import Listening
-from flocknode.forban.neighbours import Neighbours
-from flocknode.forban.pacing import Bucket
-from flocknode.forban.pages import Own
+from flocknode.forban.fetch.asker import Asker
+from flocknode.forban.fetch.body import InThread
+from flocknode.forban.fetch.boxes import Boxes
+from flocknode.forban.fetch.fetching import Fetching
+from flocknode.forban.fetch.indexes import Indexes
+from flocknode.forban.fetch.pacing import Bucket
+from flocknode.forban.fetch.wanting import Limits, Rules
+from flocknode.forban.media.importing import Into
+from flocknode.forban.media.removable import RemovableMedia
+from flocknode.forban.near.announcing import Announcing
+from flocknode.forban.near.identity import own_uuid
+from flocknode.forban.near.interfaces import Interface, addresses
+from flocknode.forban.near.neighbours import Neighbours
+from flocknode.forban.protocol.announcement import Announcement, clean_name
+from flocknode.forban.protocol.items import KEY, LARGEST
+from flocknode.forban.protocol.remote import Tls
 from flocknode.forban.publishing import Publishing
-from flocknode.forban.remote import Tls
-from flocknode.forban.removable import RemovableMedia
-from flocknode.forban.searching import search
 from flocknode.forban.settings import ForbanSettings
 from flocknode.forban.shelf import Shelf
-from flocknode.forban.site import Site
+from flocknode.forban.site.listening import Listening
+from flocknode.forban.site.pages import Own
+from flocknode.forban.site.searching import search
+from flocknode.forban.site.site import Site
+from flocknode.forban.site.views import words_of
 from flocknode.forban.status import ForbanStatus, Hit, NeighbourStatus
-from flocknode.forban.views import words_of
-from flocknode.forban.wanting import Limits, Rules
 
 THREADS = 16
 """At most, for reading files, making lists and taking bodies."""

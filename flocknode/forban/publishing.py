@@ -37,7 +37,7 @@ from flocknode.box.listing import ListedFile, Listing
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
 from flocknode.forban.catalogue import Catalogue, compile
-from flocknode.forban.items import KEY
+from flocknode.forban.protocol.items import KEY
 from flocknode.forban.shelf import Shelf
 
 LONGEST_WAIT = 60.0

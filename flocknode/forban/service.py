@@ -13,13 +13,13 @@ from twisted.internet.defer import Deferred, maybeDeferred
 
 from flocknode.box.paths import check_path
 from flocknode.errors import NeighbourError, PathError
-from flocknode.forban.arrivals import Delivered
-from flocknode.forban.certificates import served
-from flocknode.forban.interfaces import Interface, interfaces
-from flocknode.forban.listening import HOSTS
+from flocknode.forban.fetch.arrivals import Delivered
+from flocknode.forban.near.interfaces import Interface, interfaces
 from flocknode.forban.parts import Parts
 from flocknode.forban.settings import ForbanSettings
 from flocknode.forban.shelf import Shelf
+from flocknode.forban.site.certificates import served
+from flocknode.forban.site.listening import HOSTS
 from flocknode.forban.status import ForbanStatus, Hit, NeighbourStatus
 
 

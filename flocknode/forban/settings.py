@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import attrs
 
-from flocknode.forban.destinations import Destination
+from flocknode.forban.near.destinations import Destination
 
 PORT = 12555
 """UDP and TCP, of both other programs."""

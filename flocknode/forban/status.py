@@ -6,9 +6,9 @@ from __future__ import annotations
 import attrs
 
 from flocknode.box.values import Path
-from flocknode.forban.announcing import AnnouncingStatus
-from flocknode.forban.fetchstatus import FetchStatus
-from flocknode.forban.medium import MediumStatus
+from flocknode.forban.fetch.status import FetchStatus
+from flocknode.forban.media.medium import MediumStatus
+from flocknode.forban.near.announcing import AnnouncingStatus
 
 
 @attrs.frozen

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from flocknode.box.paths import check_path
 from flocknode.box.values import Path
 from flocknode.errors import PathError
-from flocknode.forban.announcement import Announcement, clean_name
-from flocknode.forban.items import LARGEST, Item, is_listable
+from flocknode.forban.protocol.announcement import Announcement, clean_name
+from flocknode.forban.protocol.items import LARGEST, Item, is_listable
 from tests.strategies import names
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -13,7 +13,7 @@ from flocknode.box.listing import ListedFile
 from flocknode.box.paths import check_path
 from flocknode.box.values import Path
 from flocknode.forban.catalogue import Catalogue, compile, tops
-from flocknode.forban.items import index_hmac, is_listable, parse_line
+from flocknode.forban.protocol.items import index_hmac, is_listable, parse_line
 from tests.forban.strategies import paths, unhurried
 
 box_names = st.text(min_size=1, max_size=3) | st.text(min_size=1, max_size=300)

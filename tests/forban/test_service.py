@@ -19,17 +19,18 @@ from twisted.trial.unittest import TestCase
 
 from flocknode.box.values import Path
 from flocknode.errors import BoxError, ConfigError, NeighbourError
-from flocknode.forban import indexes, parts, staging
-from flocknode.forban.announcing import Announcing
-from flocknode.forban.asker import Asker
-from flocknode.forban.destinations import Destination
-from flocknode.forban.neighbours import Address
+from flocknode.forban import parts
+from flocknode.forban.fetch import indexes, staging
+from flocknode.forban.fetch.asker import Asker
+from flocknode.forban.near.announcing import Announcing
+from flocknode.forban.near.destinations import Destination
+from flocknode.forban.near.neighbours import Address
 from flocknode.forban.service import Forban
 from flocknode.forban.settings import ForbanSettings
 from flocknode.forban.status import NeighbourStatus
 from flocknode.testing.shelves import FolderShelf
 from tests.certificates import write_certificate
-from tests.forban.peers import reactor, until
+from tests.forban.fetch.peers import reactor, until
 
 HOSTS = ("127.0.0.2", "127.0.0.3")
 

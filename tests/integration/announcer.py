@@ -16,9 +16,9 @@ from typing import Any
 from twisted.internet import reactor as installed
 from twisted.internet.task import LoopingCall
 
-from flocknode.forban.announcement import Announcement
-from flocknode.forban.announcing import Announcing
-from flocknode.forban.neighbours import Neighbours
+from flocknode.forban.near.announcing import Announcing
+from flocknode.forban.near.neighbours import Neighbours
+from flocknode.forban.protocol.announcement import Announcement
 
 INTERVAL = 1.0
 """Seconds between announcements, so that a test need not wait for long."""

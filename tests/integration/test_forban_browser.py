@@ -20,8 +20,8 @@ from twisted.internet.threads import deferToThread
 from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import TestCase
 
-from flocknode.forban.pages import Own
-from tests.forban.sites import BETTY, MARKUP, OWN, TestSite, furnish
+from flocknode.forban.site.pages import Own
+from tests.forban.site.sites import BETTY, MARKUP, OWN, TestSite, furnish
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
