@@ -73,6 +73,31 @@ class Known(enum.Enum):
     REFUSED = "refused"
 
 
+@attrs.frozen
+class Offer:
+    """
+    A file from elsewhere that a box may take in.
+
+    @ivar path: where in the box.
+    @ivar source: path of the whole file, anywhere outside of the box.
+    @ivar mtime_ns: nanoseconds since the epoch; L{None}: now.
+    @ivar asked: a person asked for it: it is also taken if it was deleted.
+    """
+
+    path: Path
+    source: str
+    mtime_ns: int | None = None
+    asked: bool = False
+
+
+class Refused(BoxError):
+    """An offer is not taken, and would not be another time."""
+
+
+class Deleted(Refused):
+    """What is offered was in the box, and its owner deleted it."""
+
+
 class OpenFile:
     """
     An open file of a box, until L{close}; the box may close it first, when its

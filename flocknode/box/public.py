@@ -6,24 +6,23 @@ Forban half of a node.  Nothing of it says who made what.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakSet
 
 from twisted.internet.defer import Deferred
 
 from flocknode.box.core import Core
-from flocknode.box.disk.folder import FileType, Folder
+from flocknode.box.disk.folder import FileType
 from flocknode.box.disk.site import Site
 from flocknode.box.index.database import Index
 from flocknode.box.lane import Lane, Stopped
-from flocknode.box.listing import Known, ListedFile, Listing, Mark, OpenFile
-from flocknode.box.receive.adopting import Source, refusal
+from flocknode.box.listing import Known, ListedFile, Listing, Mark, Offer, OpenFile
+from flocknode.box.receive.taking import Taken, drop, refusal, take
 from flocknode.box.requests import Requests
 from flocknode.box.stepping import last_of
-from flocknode.box.survey.hashing import Changed, Hashed, hash_open
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
 
@@ -115,23 +114,24 @@ class PublicBox:
         """A file with this content."""
         return Deferred.fromCoroutine(self._read(self._find, content))
 
-    def adopt(self, path: Path, source: str, mtime_ns: int | None) -> Deferred[Path]:
-        """Take a file in."""
-        return Deferred.fromCoroutine(self._adopt(path, source, mtime_ns))
+    def adopt(self, offers: Sequence[Offer]) -> Deferred[list[Path | BoxError]]:
+        """Take files in."""
+        return Deferred.fromCoroutine(self._adopt(offers))
 
-    async def _adopt(self, path: Path, source: str, mtime_ns: int | None) -> Path:
-        opened = await self._read(lambda site: Source.open(source))
+    async def _adopt(self, offers: Sequence[Offer]) -> list[Path | BoxError]:
+        def go_on(next: Callable[..., Any], steps: Any) -> Deferred[Any]:
+            return Deferred.fromCoroutine(self._read(lambda _site: next(steps)))
+
+        copying = await self._read(take, offers, self._lane.cancelled)
+        taken: list[Taken | BoxError] = await last_of(copying, go_on)
         try:
-            hashed = await self._read(self._hash, opened.descriptor)
-            when = time.time_ns() if mtime_ns is None else mtime_ns
-            steps: Iterator[Path | None] = await self._asked(
-                self._core.request, Requests.adopt, path, opened.descriptor, hashed, when
-            )
-            return await last_of(steps, self._ask)
+            placing = await self._asked(self._core.request, Requests.adopt, taken)
+            return await last_of(placing, self._ask)
         except Stopped:
             raise BoxError(_AWAY) from None
         finally:
-            opened.close()
+            with contextlib.suppress(BoxError):
+                await self._read(drop, taken)
 
     async def _asked(self, work: Callable[..., Any], *arguments: Any) -> Any:
         try:
@@ -202,16 +202,3 @@ class PublicBox:
             if type == FileType.FILE:
                 return ListedFile(path, size, mtime, content)
         return None
-
-    def _hash(self, site: Site, descriptor: int) -> Hashed:
-        try:
-            return _hashed(site.folder, descriptor, self._lane.cancelled)
-        except Changed as error:
-            raise BoxError(str(error)) from None
-        except OSError as error:
-            reason = os.strerror(error.errno or 0)
-            raise BoxError(f"The file to be taken cannot be read: {reason}.") from None
-
-
-def _hashed(folder: Folder, descriptor: int, cancelled: Callable[[], bool]) -> Hashed:
-    return hash_open(folder, descriptor, cancelled=cancelled)

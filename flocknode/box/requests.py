@@ -8,7 +8,7 @@ files are text as L{os.fsdecode} makes it, times seconds since the epoch.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 from flocknode.box.engine import BoxEngine
@@ -18,7 +18,7 @@ from flocknode.box.receive.planner import Planner
 from flocknode.box.receive.putting import Putter, kind_of
 from flocknode.box.receive.resolving import Resolver
 from flocknode.box.receive.restoring import Restorer, id_of
-from flocknode.box.survey.hashing import Hashed
+from flocknode.box.receive.taking import Taken
 from flocknode.box.values import Kind, Path
 from flocknode.errors import BoxError, PathError
 
@@ -47,8 +47,8 @@ class Requests:
         ledger, site = engine.ledger, engine.planner.site
         self._putter = putter = Putter(ledger, engine.planner)
         self._site = site
-        self._contents = ledger.index.contents
-        self._restorer = Restorer(self._contents, site, putter)
+        self._index = ledger.index
+        self._restorer = Restorer(ledger.index.contents, site, putter)
         self._resolver = Resolver(ledger, site, putter)
 
     def versions(self, path: str) -> list[Answer]:
@@ -65,7 +65,7 @@ class Requests:
                 "mtime": row.mtime_ns / 1e9,
                 "kept": row.kept,
             }
-            for row in self._contents.kept_under(self._path(path), LISTED)
+            for row in self._index.contents.kept_under(self._path(path), LISTED)
         ]
 
     def restore(self, path: str, at: str | float, to: str | None) -> Steps:
@@ -88,15 +88,12 @@ class Requests:
             self._check_there()
 
     def adopt(
-        self, path: Path, source: int, hashed: Hashed, mtime_ns: int
-    ) -> Iterator[Path | None]:
-        """
-        Take a file in that came from elsewhere; the last that comes is where it
-        lies.  See L{Adopter.adopt}.
-        """
+        self, batch: Sequence[Taken | BoxError]
+    ) -> Iterator[list[Path | BoxError] | None]:
+        """Take files in that came from elsewhere.  See L{Adopter.adopt}."""
         self._check_surveyed()
-        adopter = Adopter(self._site, self._putter)
-        for done in adopter.adopt(check_path(path), source, hashed, mtime_ns):
+        adopter = Adopter(self._index, self._site, self._putter)
+        for done in adopter.adopt(batch):
             yield done
             if done is None:
                 self._check_there()

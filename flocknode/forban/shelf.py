@@ -10,8 +10,9 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
-from flocknode.box.listing import Known, ListedFile, Listing, Mark, OpenFile
+from flocknode.box.listing import Known, ListedFile, Listing, Mark, Offer, OpenFile
 from flocknode.box.values import Path
+from flocknode.errors import BoxError
 
 
 class Shelf(Protocol):
@@ -65,15 +66,19 @@ class Shelf(Protocol):
         @raise BoxError: that cannot be said now.
         """
 
-    def adopt(self, path: Path, source: str, mtime_ns: int | None) -> Deferred[Path]:
+    def adopt(self, offers: Sequence[Offer]) -> Deferred[list[Path | BoxError]]:
         """
-        Take a file into the box, as if its owner had put it there.  Nothing is
-        replaced: if something else is at its path, it gets the name of a
-        conflict beside it.
+        Take files into the box, as if its owner had put them there, one after
+        the other.  Nothing is replaced: if something else is at the path of one,
+        it gets the name of a conflict beside it.  What the owner deleted, also
+        under the name of a conflict, comes back only if it was asked for.
 
-        @param source: path of the whole file, anywhere outside of the box; it is
-            copied (or cloned, where the file system can) and left alone.
-        @param mtime_ns: nanoseconds since the epoch; L{None}: now.
-        @return: where it lies now; or where the same content lay already.
-        @raise BoxError: one sentence on why it cannot be taken.
+        The sources are copied (or cloned, where the file system can) and left
+        alone.  Together they cost much less than each alone; whoever has many
+        offers some hundred at a time.
+
+        @return: for each, where it lies now, or where the same content lay
+            already; or one sentence on why it cannot be taken (L{Refused
+            <flocknode.box.listing.Refused>}: nor another time).
+        @raise BoxError: that cannot be done now.
         """

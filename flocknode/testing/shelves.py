@@ -16,7 +16,16 @@ from blake3 import blake3
 from twisted.internet.defer import Deferred, fail, succeed
 
 from flocknode.box import content
-from flocknode.box.listing import Known, ListedFile, Listing, Mark, OpenFile
+from flocknode.box.listing import (
+    Deleted,
+    Known,
+    ListedFile,
+    Listing,
+    Mark,
+    Offer,
+    OpenFile,
+    Refused,
+)
 from flocknode.box.paths import check_path, split
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
@@ -37,6 +46,7 @@ class FolderShelf:
     @ivar opened: all that L{open} has opened, the closed ones too.
     @ivar error: raised by everything that answers with a L{Deferred}, while it
         is set.
+    @ivar batches: the paths of what L{adopt} was offered, together.
     """
 
     def __init__(self, folder: str | os.PathLike[str], name: str = "papers") -> None:
@@ -50,6 +60,7 @@ class FolderShelf:
         self.unsettled: set[Path] = set()
         self.opened: list[OpenFile] = []
         self.error: BoxError | None = None
+        self.batches: list[list[Path]] = []
         self._name = name
         self._told: list[Callable[[], object]] = []
 
@@ -147,28 +158,40 @@ class FolderShelf:
             return fail(self.error)
         return succeed(next((f for f in self.files.values() if f.content == content), None))
 
-    def adopt(self, path: Path, source: str, mtime_ns: int | None) -> Deferred[Path]:
+    def adopt(self, offers: Sequence[Offer]) -> Deferred[list[Path | BoxError]]:
         """As in L{flocknode.forban.shelf.Shelf.adopt}."""
         if self.error is not None:
             return fail(self.error)
-        if self._known(path) is Known.REFUSED:
-            return fail(BoxError("It cannot be in this box."))
-        fresh = content_of(source)
-        place = path
-        while place in self.files:
-            if self.files[place].content == fresh:
-                return succeed(place)
-            place = _beside(place)
-        where = self.where(place)
+        self.batches.append([offer.path for offer in offers])
+        taken: list[Path | BoxError] = []
+        for offer in offers:
+            try:
+                taken.append(self._adopt(offer))
+            except BoxError as error:
+                taken.append(error)
+        return succeed(taken)
+
+    def _adopt(self, offer: Offer) -> Path:
+        if self._known(offer.path) is Known.REFUSED:
+            raise Refused("It cannot be in this box.")
+        place = offer.path
         try:
+            fresh = content_of(offer.source)
+            while place in self.files:
+                if self.files[place].content == fresh:
+                    return place
+                place = _beside(place)
+            if self._known(place) is Known.DELETED and not offer.asked:
+                raise Deleted("It was deleted here.")
+            where = self.where(place)
             where.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, where)
+            shutil.copyfile(offer.source, where)
         except OSError as error:
-            return fail(BoxError(f"It cannot be taken: {error.strerror}."))
-        if mtime_ns is not None:
-            os.utime(where, ns=(mtime_ns, mtime_ns))
+            raise BoxError(f"It cannot be taken: {error.strerror}.") from error
+        if offer.mtime_ns is not None:
+            os.utime(where, ns=(offer.mtime_ns, offer.mtime_ns))
         self.take(place)
-        return succeed(place)
+        return place
 
 
 def content_of(file: str | os.PathLike[str]) -> bytes:

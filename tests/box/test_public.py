@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable
 
+from blake3 import blake3
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
 from flocknode.box.box import Box
-from flocknode.box.listing import Known, ListedFile, OpenFile
+from flocknode.box.listing import Deleted, Known, ListedFile, Offer, OpenFile, Refused
 from flocknode.box.settings import BoxSettings
+from flocknode.box.survey.hashing import WHOLE
 from flocknode.box.values import Path
 from flocknode.errors import BoxError, FlocknodeError
 from tests.box.test_box import BoxTestCase, pass_on, until
@@ -173,9 +175,38 @@ class Reading(PublicTests):
 class Adopting(PublicTests):
     """Files from elsewhere."""
 
+    async def adopt(
+        self, box: Box, path: bytes, source: str, mtime_ns: int | None, asked: bool = False
+    ) -> Path:
+        """One, alone."""
+        (result,) = await box.public.adopt([Offer(Path(path), source, mtime_ns, asked)])
+        if isinstance(result, BoxError):
+            raise result
+        return result
+
+    def offers(self, *files: tuple[bytes, bytes]) -> list[Offer]:
+        """Paths and contents."""
+        offers = []
+        for path, data in files:
+            source = os.path.join(self.base, f"source-{blake3(data).hexdigest(length=8)}")
+            with open(source, "wb") as file:
+                file.write(data)
+            offers.append(Offer(Path(path), source, 10**18))
+        return offers
+
+    async def known(self, box: Box, path: bytes) -> Known:
+        (known,) = await box.public.known([Path(path)])
+        return known
+
+    async def all_known(self, box: Box, known: Known, *paths: bytes) -> None:
+        """Wait until the box knows this of all of these."""
+        wanted = [known] * len(paths)
+        while await box.public.known([Path(path) for path in paths]) != wanted:
+            await deferLater(reactor, 0.01)
+
     async def test_a_file_is_taken_in_as_a_local_change(self) -> None:
         box = await self.made("one")
-        path = await box.public.adopt(Path(b"x/y/file"), self.outside(b"fetched"), 10**18)
+        path = await self.adopt(box, b"x/y/file", self.outside(b"fetched"), 10**18)
         self.assertEqual((path, self.get(box, "x/y/file")), (b"x/y/file", b"fetched"))
         self.assertEqual(os.stat(self.path(box, "x/y/file")).st_mtime_ns, 10**18)
         await until(lambda: box.status.files == 1)
@@ -183,17 +214,17 @@ class Adopting(PublicTests):
 
     async def test_nothing_is_replaced(self) -> None:
         box = await self.box_with(file=b"mine")
-        path = await box.public.adopt(Path(b"file"), self.outside(b"theirs"), 10**18)
+        path = await self.adopt(box, b"file", self.outside(b"theirs"), 10**18)
         self.assertIn(b".conflict-", path)
         self.assertEqual(self.get(box, "file"), b"mine")
         self.assertEqual(self.get(box, os.fsdecode(path)), b"theirs")
 
     async def test_what_lies_beside_already_is_not_taken_twice(self) -> None:
         box = await self.box_with(file=b"mine")
-        path = await box.public.adopt(Path(b"file"), self.outside(b"theirs"), 10**18)
+        path = await self.adopt(box, b"file", self.outside(b"theirs"), 10**18)
         for _ in range(200):
             try:
-                again = await box.public.adopt(Path(b"file"), self.outside(b"theirs"), 10**18)
+                again = await self.adopt(box, b"file", self.outside(b"theirs"), 10**18)
                 break
             except BoxError:
                 # Until it has been looked at.
@@ -202,14 +233,14 @@ class Adopting(PublicTests):
 
     async def test_the_same_content_is_not_taken_twice(self) -> None:
         box = await self.box_with(file=b"content")
-        path = await box.public.adopt(Path(b"file"), self.outside(b"content"), None)
+        path = await self.adopt(box, b"file", self.outside(b"content"), None)
         self.assertEqual(path, b"file")
         self.assertEqual(os.listdir(os.path.join(self.base, "one")).count("file"), 1)
         self.assertEqual(box.status.files, 1)
 
     async def test_a_file_in_the_place_of_a_directory_stays(self) -> None:
         box = await self.box_with(folder=b"a file")
-        path = await box.public.adopt(Path(b"folder/file"), self.outside(b"new"), 0)
+        path = await self.adopt(box, b"folder/file", self.outside(b"new"), 0)
         self.assertTrue(path.startswith(b"folder.conflict-"), path)
         self.assertEqual(self.get(box, "folder"), b"a file")
 
@@ -217,17 +248,75 @@ class Adopting(PublicTests):
         box = await self.made("one", BoxSettings(poll=0.05))
         self.put(box, ".flockignore", b"*.tmp\n")
         await until(lambda: box.status.files == 1)
-        said = await self.refused(box.public.adopt(Path(b"x.tmp"), self.outside(b""), None))
+        said = await self.refused(self.adopt(box, b"x.tmp", self.outside(b""), None))
         self.assertIn("leave it out", said)
         for path in (b"../x", b"/x", b".flocknode/x"):
-            await self.refused(box.public.adopt(Path(path), self.outside(b""), None))
+            await self.refused(self.adopt(box, path, self.outside(b""), None))
         self.assertFalse(os.path.exists(os.path.join(self.base, "x")))
 
     async def test_a_source_that_is_not_there_is_said_so(self) -> None:
         box = await self.made("one")
-        said = await self.refused(box.public.adopt(Path(b"x"), self.base + "/none", None))
+        said = await self.refused(self.adopt(box, b"x", self.base + "/none", None))
         self.assertIn("No such file", said)
 
+    async def test_many_are_taken_in_one_go_and_each_fails_alone(self) -> None:
+        box = await self.box_with(mine=b"mine")
+        offers = self.offers(
+            (b"a/b/one", b"1"), (b"../x", b"2"), (b"a/b/two", b"2"), (b"a/three", b"3")
+        )
+        offers.insert(2, Offer(Path(b"lost"), os.path.join(self.base, "none"), 0))
+        results = await box.public.adopt(offers)
+        self.assertEqual(
+            [each if isinstance(each, bytes) else type(each) for each in results],
+            [b"a/b/one", Refused, BoxError, b"a/b/two", b"a/three"],
+        )
+        self.assertEqual(self.get(box, "a/b/two"), b"2")
+        await until(lambda: box.status.files == 4)
+        # Nothing is left of what was on its way.
+        self.assertEqual(os.listdir(self.path(box, ".flocknode/staging")), [])
+
+    async def test_no_file_at_all_is_nothing_to_do(self) -> None:
+        box = await self.made("one")
+        self.assertEqual(await box.public.adopt([]), [])
+
+    async def test_a_large_file_is_taken_a_piece_at_a_time(self) -> None:
+        box = await self.made("one")
+        data = bytes(range(256)) * (WHOLE // 256) + b"more"
+        (offer,) = self.offers((b"large", data))
+        self.assertEqual(await box.public.adopt([offer]), [b"large"])
+        self.assertEqual(self.get(box, "large"), data)
+
+    async def test_a_pipe_is_no_file(self) -> None:
+        box = await self.made("one")
+        pipe = os.path.join(self.base, "pipe")
+        os.mkfifo(pipe)
+        self.assertIn("no file", await self.refused(self.adopt(box, b"x", pipe, None)))
+
+    async def test_a_deleted_conflict_stays_deleted_unless_it_is_asked_for(self) -> None:
+        box = await self.box_with(file=b"mine")
+        theirs = self.outside(b"theirs")
+        path = await self.adopt(box, b"file", theirs, 10**18)
+        await self.all_known(box, Known.HELD, path)
+        # What nobody has ever heard of leaves no trace when it is deleted.
+        await pass_on(box, await self.made("two"))
+        os.unlink(self.path(box, os.fsdecode(path)))
+        await self.all_known(box, Known.DELETED, path)
+        said = await self.refused(self.adopt(box, b"file", theirs, 10**18))
+        self.assertIn("deleted", said)
+        self.assertEqual(await self.known(box, path), Known.DELETED)
+        (result,) = await box.public.adopt([Offer(Path(b"file"), theirs, 10**18)])
+        self.assertIsInstance(result, Deleted)
+        self.assertEqual(await self.adopt(box, b"file", theirs, 10**18, asked=True), path)
+        self.assertEqual(self.get(box, os.fsdecode(path)), b"theirs")
+
+    async def test_what_was_deleted_comes_back_only_if_it_is_asked_for(self) -> None:
+        box = await self.box_with(file=b"mine")
+        await pass_on(box, await self.made("two"))
+        os.unlink(self.path(box, "file"))
+        await self.all_known(box, Known.DELETED, b"file")
+        theirs = self.outside(b"theirs")
+        await self.refused(self.adopt(box, b"file", theirs, None))
+        self.assertEqual(await self.adopt(box, b"file", theirs, None, asked=True), b"file")
 
 class Ending(PublicTests):
     """After the box has stopped."""
@@ -244,6 +333,6 @@ class Ending(PublicTests):
             public.open(file),
             public.known([Path(b"file")]),
             public.find(file.content),
-            public.adopt(Path(b"other"), outside, None),
+            public.adopt([Offer(Path(b"other"), outside, None)]),
         ):
             self.assertIn("The folder of the box is not there.", await self.refused(asked))

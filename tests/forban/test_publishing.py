@@ -18,7 +18,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.lane import Stopped
-from flocknode.box.listing import Known, ListedFile, Listing, Mark, OpenFile
+from flocknode.box.listing import Known, ListedFile, Listing, Mark, Offer, OpenFile
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
 from flocknode.forban.publishing import (
@@ -94,7 +94,7 @@ class Box:
     def find(self, content: bytes) -> Deferred[ListedFile | None]:
         raise NotImplementedError
 
-    def adopt(self, path: Path, source: str, mtime_ns: int | None) -> Deferred[Path]:
+    def adopt(self, offers: Sequence[Offer]) -> Deferred[list[Path | BoxError]]:
         raise NotImplementedError
 
 

@@ -10,7 +10,7 @@ from pathlib import Path as FolderPath
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.box.content import block_hash
-from flocknode.box.listing import Known
+from flocknode.box.listing import Deleted, Known, Offer, Refused
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
 from flocknode.forban.shelf import Shelf
@@ -66,7 +66,12 @@ class AFolderShelf(SynchronousTestCase):
     def test_nothing_is_replaced_by_what_is_taken(self) -> None:
         source = FolderPath(self.mktemp())
         source.write_bytes(b"text")
-        adopt = lambda: self.successResultOf(self.shelf.adopt(A, str(source), 7))  # noqa: E731
+
+        def adopt() -> Path:
+            (result,) = self.successResultOf(self.shelf.adopt([Offer(A, str(source), 7)]))
+            assert not isinstance(result, BoxError)
+            return result
+
         self.assertEqual(adopt(), A)
         self.assertEqual(self.shelf.files[A].mtime_ns, 7)
         self.assertEqual(adopt(), A)
@@ -85,6 +90,20 @@ class AFolderShelf(SynchronousTestCase):
             self.shelf.open(file),
             self.shelf.known([A]),
             self.shelf.find(file.content),
-            self.shelf.adopt(A, "/", None),
+            self.shelf.adopt([Offer(A, "/")]),
         ):
             self.failureResultOf(answer, BoxError)
+
+    def test_each_that_is_taken_fails_alone_and_deleted_ones_stay_so(self) -> None:
+        source = FolderPath(self.mktemp())
+        source.write_bytes(b"text")
+        self.shelf.known_as[Path(b"gone")] = Known.DELETED
+        self.shelf.known_as[Path(b"no")] = Known.REFUSED
+        offers = [Offer(Path(path), str(source)) for path in (b"gone", b"no", A)]
+        offers.append(Offer(Path(b"gone"), str(source), asked=True))
+        results = self.successResultOf(self.shelf.adopt(offers))
+        self.assertEqual(
+            [each if isinstance(each, bytes) else type(each) for each in results],
+            [Deleted, Refused, A, b"gone"],
+        )
+        self.assertEqual(self.shelf.batches, [[offer.path for offer in offers]])

@@ -12,11 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from flocknode.box.disk.copying import copy_pieces
 from flocknode.box.disk.folder import FileType, Stat
-from flocknode.box.disk.placement import Failed, Occupied, Placed, Placement, Surprise
+from flocknode.box.disk.placement import (
+    Failed,
+    Occupied,
+    Outcome,
+    Placed,
+    Placement,
+    Surprise,
+)
 from flocknode.box.index.ledger import Ledger
 from flocknode.box.index.rows import Row, parents
 from flocknode.box.merge.history import DIRECTORY
@@ -56,7 +63,7 @@ class Putter:
                 f"A newer version of {shown(path)} is on its way; try again when it has come."
             )
         disk = None if row is None or row.placed is None else row.placed.disk
-        there = self._lstat(path)
+        there = self.lstat(path)
         if (disk is None) != (there is None) or (disk is not None and not disk.matches(there)):
             self._planner.events.look.add(path)
             raise BoxError(f"{shown(path)} has just been changed; try again in a moment.")
@@ -64,7 +71,39 @@ class Putter:
 
     def is_there(self, path: Path) -> bool:
         """Is anything at this path, known or not?"""
-        return self._lstat(path) is not None
+        return self.lstat(path) is not None
+
+    def is_deleted(self, path: Path) -> bool:
+        """Does the index know of something there that was deleted?"""
+        row = self._ledger.index.row(path)
+        return row is not None and row.head is not None and row.head.value.deleted
+
+    def lstat(self, path: Path) -> Stat | None:
+        """What is at this path, known or not; L{None}: nothing."""
+        try:
+            return self._site.folder.lstat(path)
+        except OSError as error:
+            raise _cannot(path, error) from error
+
+    def place(self, batch: Sequence[Placement]) -> list[Outcome]:
+        """
+        Place a batch (see L{flocknode.box.disk.placer.Placer.place}).  Nothing is
+        recorded before, as for what others have changed: after a crash, what is
+        there is seen as the user's change, which it is.
+
+        @return: what came of each; see L{refused}.
+        @raise BoxError: it is not known what came of them.
+        """
+        events = self._planner.events
+        events.look.update(placement.path for placement in batch)
+        try:
+            outcomes = self._site.placer.place(batch, lambda prepared: None)
+        except OSError as error:
+            raise _cannot(batch[-1].path, error) from error
+        for outcome in outcomes:
+            if isinstance(outcome, (Placed, Surprise)):
+                self._planner.displaced(outcome)
+        return outcomes
 
     def put(
         self,
@@ -73,8 +112,6 @@ class Putter:
         size: int,
         source: int | bytes,
         check: Callable[[], object],
-        *,
-        new: bool = False,
     ) -> Iterator[None]:
         """
         Make a path this, a piece of the work at a time.
@@ -84,9 +121,8 @@ class Putter:
             target.
         @param check: called when all is copied: raises L{BoxError} if it was
             changed meanwhile.
-        @param new: nothing may be replaced.
         """
-        self._replaceable(path, new)
+        self._replaceable(path)
         if isinstance(source, bytes):
             self._place(path, value, target=source)
             return
@@ -100,9 +136,9 @@ class Putter:
             finally:
                 os.close(copy)
             check()
-            self._place(path, value, size, name, new=new)
+            self._place(path, value, size, name)
         except OSError as error:
-            raise _refused(path, error) from error
+            raise _cannot(path, error) from error
         finally:
             # Placed, or the folder is gone: then it is swept away later.
             with contextlib.suppress(OSError):
@@ -125,21 +161,13 @@ class Putter:
         )
         self._planner.events.look.add(path)
 
-    def _lstat(self, path: Path) -> Stat | None:
-        try:
-            return self._site.folder.lstat(path)
-        except OSError as error:
-            raise _refused(path, error) from error
-
-    def _replaceable(self, path: Path, new: bool = False) -> Stat | None:
+    def _replaceable(self, path: Path) -> Stat | None:
         row = self.row(path)
         disk = None if row is None or row.placed is None else row.placed.disk
-        if new and disk is not None:
-            raise BoxError(f"{shown(path)} has just been made; try again in a moment.")
         if disk is not None and disk.type is FileType.DIRECTORY:
             raise BoxError(f"{shown(path)} is a directory now: choose another name for it.")
         for above in parents(path):
-            there = self._lstat(above)
+            there = self.lstat(above)
             if there is not None and there.type is not FileType.DIRECTORY:
                 raise BoxError(f"{shown(above)} is no directory now: choose another place.")
         return disk
@@ -151,39 +179,30 @@ class Putter:
         size: int = 0,
         staged: bytes | None = None,
         target: bytes | None = None,
-        *,
-        new: bool = False,
     ) -> None:
         # Since the last look a piece may have been copied for minutes.
-        expected = self._replaceable(path, new)
+        expected = self._replaceable(path)
         above = [
             Placement(parent, DIRECTORY)
             for parent in reversed(parents(path))
-            if self._lstat(parent) is None
+            if self.lstat(parent) is None
         ]
         self._do(*above, Placement(path, value, size, staged, target, expected))
 
     def _do(self, *batch: Placement) -> None:
-        """
-        Nothing is recorded before, as for what others have changed: after a
-        crash, what is there is seen as the user's change, which it is.
-        """
-        events, last = self._planner.events, batch[-1].path
-        events.look.update(placement.path for placement in batch)
-        try:
-            outcomes = self._site.placer.place(batch, lambda prepared: None)
-        except OSError as error:
-            raise _refused(last, error) from error
-        for outcome in outcomes:
-            if isinstance(outcome, (Placed, Surprise)):
-                self._planner.displaced(outcome)
-        for outcome in outcomes:
-            if isinstance(outcome, Failed):
-                raise BoxError(f"{shown(outcome.path)}: {outcome.reason}")
-            if isinstance(outcome, Occupied):
-                raise BoxError(
-                    f"{shown(outcome.path)} has just been changed; try again in a moment."
-                )
+        for outcome in self.place(batch):
+            problem = refused(outcome)
+            if problem is not None:
+                raise problem
+
+
+def refused(outcome: Outcome) -> BoxError | None:
+    """Why nothing came of a placement, if so."""
+    if isinstance(outcome, Failed):
+        return BoxError(f"{shown(outcome.path)}: {outcome.reason}")
+    if isinstance(outcome, Occupied):
+        return BoxError(f"{shown(outcome.path)} has just been changed; try again in a moment.")
+    return None
 
 
 def kind_of(value: Value) -> str:
@@ -191,6 +210,6 @@ def kind_of(value: Value) -> str:
     return {Kind.FILE: "file", Kind.DIRECTORY: "directory", Kind.SYMLINK: "link"}[value.kind]
 
 
-def _refused(path: Path, error: OSError) -> BoxError:
+def _cannot(path: Path, error: OSError) -> BoxError:
     failed = Failed.because(path, error)
     return BoxError(f"{shown(path)}: {failed.reason}")

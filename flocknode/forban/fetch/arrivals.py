@@ -13,23 +13,24 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 from blake3 import blake3
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from flocknode.box.lane import Lane, Stopped
-from flocknode.box.listing import Known
+from flocknode.box.listing import Deleted, Offer, Refused
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
+from flocknode.forban.fetch import together
 from flocknode.forban.fetch.body import InThread
-from flocknode.forban.fetch.fetched import Arrival, Fetched
+from flocknode.forban.fetch.fetched import Arrival, Arrived, Brought, Fetched, Note
 from flocknode.forban.fetch.staging import Whole, discard
+from flocknode.forban.fetch.together import Together
 from flocknode.forban.fetch.wanting import Wanted
 from flocknode.forban.shelf import Shelf
 
@@ -45,6 +46,9 @@ twice that, and so on."""
 
 MOST = 20_000
 """Files that wait; while there are so many, nothing more is fetched."""
+
+SMALL = 4 << 20
+"""Bytes of a file up to which it is put into its box with others."""
 
 
 @attrs.frozen
@@ -64,8 +68,8 @@ class Arrivals:
     """
     Lives in the reactor.
 
-    @ivar error: one sentence on the last one that could not be put into its box;
-        empty when one could.
+    @ivar error: one sentence on one of the last that could not be put into its
+        box; empty when they could.
     """
 
     _log = Logger()
@@ -104,6 +108,9 @@ class Arrivals:
         self._timer: IDelayedCall | None = None
         self._delivering: Deferred[None] | None = None
         self._stopped = False
+        self._adopting: dict[str, Together[Offer, Path]] = {}
+        self._noting = Together(self._note_all)
+        self._keeping = Together(self._keep)
 
     async def start(self, fetched: Fetched) -> None:
         """Go on with what waits on disk."""
@@ -111,14 +118,16 @@ class Arrivals:
         names = {arrival.name for arrival in arrivals}
         here = await self._in_thread(_prepare, self._folder, names)
         self._fetched = fetched
+        forgotten = []
         for arrival in arrivals:
             if arrival.name not in here:
-                await self._lane.do(fetched.arrived, arrival.name)
+                forgotten.append(Arrived(arrival.name))
                 continue
             # A clock that was put back must not make it wait for years.
             is_far = arrival.due > self._wall() + LATEST
             due = self._wall() + self._draw() if is_far else arrival.due
             self._waiting[arrival.name] = attrs.evolve(arrival, due=due)
+        await self._lane.do(fetched.note, forgotten)
         self._schedule()
 
     async def stop(self) -> None:
@@ -164,37 +173,43 @@ class Arrivals:
         @param whole: the file.
         @param asked: a person asked for it.
         @param counted: among the bytes of the day.
-        @raise BoxError: there is no such box.
+        @raise Refused: it is not taken; it is taken away all the same.
+        @raise BoxError: Forban does not run.
+        @raise OSError: it cannot be kept until it is due.
         """
-        fetched = self._fetched
-        if fetched is None or self._stopped:
+        if self._fetched is None or self._stopped:
             raise BoxError("Forban is not running.")
-        wait, place = self._draw(), None
+        size = wanted.file.size
+        brought = Brought(wanted.shelf, wanted.path, wanted.version, self._wall(), counted)
+        wait = self._draw()
         if not self._is_shared(wanted.shelf):
             wait = AGAIN
+            offer = Offer(wanted.path, whole.path, mtime_ns, asked)
             try:
-                place = await self._adopt(wanted.shelf, wanted.path, whole.path, mtime_ns)
+                place = await self._adopt(wanted.shelf, offer, size)
+            except Refused as error:
+                # It is noted that it was here, or it would be fetched again.
+                was_here = attrs.evolve(brought, counted=False)
+                notes = [was_here] if isinstance(error, Deleted) else []
+                await self._note(notes, whole.path)
+                raise
             except BoxError as error:
                 self.error = str(error)
-        now = self._wall()
-        note = partial(
-            fetched.add, wanted.shelf, wanted.path, wanted.version, now, counted=counted
-        )
-        if place is not None:
-            self.error = ""
-            await self._lane.do(_note, note, whole.path)
-            return Delivered(place)
+            else:
+                self.error = ""
+                await self._note([brought], whole.path)
+                return Delivered(place)
         arrival = Arrival(
             _name_of(wanted),
             wanted.shelf,
             wanted.path,
-            wanted.file.size,
+            size,
             mtime_ns,
-            now + wait,
+            self._wall() + wait,
             asked,
         )
-        await self._in_thread(_keep, whole.path, self._where(arrival))
-        await self._lane.do(partial(note, arrival=arrival))
+        await self._keeping.do((whole.path, self._where(arrival)), size)
+        await self._note([attrs.evolve(brought, arrival=arrival)])
         self._waiting[arrival.name] = arrival
         self._schedule()
         return Delivered(None, wait, arrival.name)
@@ -202,11 +217,31 @@ class Arrivals:
     def _where(self, arrival: Arrival) -> str:
         return os.path.join(self._folder, arrival.name)
 
-    async def _adopt(self, shelf: str, path: Path, source: str, mtime_ns: int | None) -> Path:
+    # What is done for several together
+
+    def _adopt(self, shelf: str, offer: Offer, size: int) -> Deferred[Path]:
         found = self._shelves.get(shelf)
         if found is None:
-            raise BoxError(f"The box {shelf} is not public.")
-        return await found.adopt(path, source, mtime_ns)
+            return fail(BoxError(f"The box {shelf} is not public."))
+        if size > SMALL:
+            # Others need not wait while it is copied.
+            return found.adopt([offer]).addCallback(_only)
+        if shelf not in self._adopting:
+            self._adopting[shelf] = Together(found.adopt)
+        return self._adopting[shelf].do(offer, size)
+
+    def _note(self, notes: Sequence[Note], path: str = "") -> Deferred[None]:
+        """Note this, and then remove the file that it is about, if that is named."""
+        return self._noting.do((notes, path))
+
+    async def _note_all(self, things: list[tuple[Sequence[Note], str]]) -> list[None]:
+        assert self._fetched is not None
+        notes = [note for notes, _ in things for note in notes]
+        await self._lane.do(_note, self._fetched, notes, [path for _, path in things if path])
+        return [None] * len(things)
+
+    def _keep(self, files: list[tuple[str, str]]) -> Deferred[list[OSError | None]]:
+        return self._in_thread(_keep, files)
 
     # Those that wait
 
@@ -227,8 +262,7 @@ class Arrivals:
             self._schedule()
 
         def failed(failure: Failure) -> None:
-            if not failure.check(Stopped):
-                self._log.failure("Putting what was fetched into its box failed.", failure)
+            self._log.failure("Putting what was fetched into its box failed.", failure)
 
         self._delivering = Deferred.fromCoroutine(self._deliver_due())
         self._delivering.addErrback(failed).addCallback(done)
@@ -239,39 +273,52 @@ class Arrivals:
             (arrival for arrival in self._waiting.values() if arrival.due <= now),
             key=lambda arrival: arrival.due,
         )
-        for arrival in due:
-            if self._stopped:
-                return
-            try:
-                await self._put(arrival)
-            except BoxError as error:
-                self.error = str(error)
-                failures = self._failures.get(arrival.name, 0)
-                self._failures[arrival.name] = failures + 1
-                wait = min(AGAIN * 2.0 ** min(failures, 10), LATEST)
-                self._waiting[arrival.name] = attrs.evolve(arrival, due=self._wall() + wait)
+        while due and not self._stopped:
+            some, due = due[:together.MOST], due[together.MOST:]
+            errors: list[str] = await gatherResults(
+                [Deferred.fromCoroutine(self._try(arrival)) for arrival in some],
+                consumeErrors=True,
+            )
+            self.error = next(filter(None, errors), "")
+
+    async def _try(self, arrival: Arrival) -> str:
+        """@return: one sentence on why it is tried again later, or nothing."""
+        try:
+            await self._put(arrival)
+        except Stopped:
+            # It is still noted as waiting.
+            return ""
+        except BoxError as error:
+            failures = self._failures.get(arrival.name, 0)
+            self._failures[arrival.name] = failures + 1
+            wait = min(AGAIN * 2.0 ** min(failures, 10), LATEST)
+            self._waiting[arrival.name] = attrs.evolve(arrival, due=self._wall() + wait)
+            return str(error)
+        return ""
 
     async def _put(self, arrival: Arrival) -> None:
-        shelf = self._shelves.get(arrival.shelf)
-        if shelf is not None and not arrival.asked:
+        if arrival.shelf in self._shelves:
+            offer = Offer(arrival.path, self._where(arrival), arrival.mtime_ns, arrival.asked)
             # Deleted while this waited: then it stays deleted.
-            (known,) = await shelf.known([arrival.path])
-            if known in (Known.DELETED, Known.REFUSED):
-                shelf = None
-        if shelf is not None:
-            await shelf.adopt(arrival.path, self._where(arrival), arrival.mtime_ns)
-        assert self._fetched is not None
-        gone = partial(self._fetched.arrived, arrival.name)
-        await self._lane.do(_note, gone, self._where(arrival))
+            with contextlib.suppress(Refused):
+                await self._adopt(arrival.shelf, offer, arrival.size)
+        await self._note([Arrived(arrival.name)], self._where(arrival))
         del self._waiting[arrival.name]
         self._failures.pop(arrival.name, None)
-        self.error = ""
 
 
-def _note(note: Callable[[], None], path: str) -> None:
-    """Note something, and then remove the file that it is about."""
-    note()
-    discard(path)
+def _only(results: list[Path | BoxError]) -> Path:
+    (result,) = results
+    if isinstance(result, BoxError):
+        raise result
+    return result
+
+
+def _note(fetched: Fetched, notes: Sequence[Note], paths: Iterable[str]) -> None:
+    """Note that, and then remove the files that it is about."""
+    fetched.note(notes)
+    for path in paths:
+        discard(path)
 
 
 def _name_of(wanted: Wanted) -> str:
@@ -300,12 +347,25 @@ def _prepare(folder: str, names: set[str]) -> set[str]:
     return here & names
 
 
-def _keep(source: str, target: str) -> None:
-    """Move a file, so that it is there with its bytes when it is noted."""
-    descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.replace(source, target)
-    discard(source)
+def _keep(files: Iterable[tuple[str, str]]) -> list[OSError | None]:
+    """
+    Move files, so that each is there with its bytes when it is noted.
+
+    @param files: from where, and to where.
+    @return: for each, why it cannot be moved.
+    """
+    problems: list[OSError | None] = []
+    for source, target in files:
+        try:
+            descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(source, target)
+            discard(source)
+        except OSError as error:
+            problems.append(error)
+        else:
+            problems.append(None)
+    return problems

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import attrs
 
@@ -64,6 +65,39 @@ class Arrival:
     asked: bool
 
 
+@attrs.frozen
+class Brought:
+    """
+    A file was brought in.
+
+    @ivar shelf: name of the box; C{path}: in it.
+    @ivar at: when: seconds since the epoch.
+    @ivar counted: among the bytes of the day.
+    @ivar arrival: it is still on its way into its box.
+    """
+
+    shelf: str
+    path: Path
+    version: Version
+    at: float
+    counted: bool = True
+    arrival: Arrival | None = None
+
+
+@attrs.frozen
+class Arrived:
+    """
+    What waited is in its box, or shall not be there any more.
+
+    @ivar name: see L{Arrival.name}.
+    """
+
+    name: str
+
+
+Note: TypeAlias = Brought | Arrived
+
+
 class Fetched:
     """
     The database.
@@ -96,40 +130,33 @@ class Fetched:
                 found[path] = [Version(size, bytes(content)) for size, content in rows]
         return found
 
-    def add(
-        self,
-        shelf: str,
-        path: Path,
-        version: Version,
-        now: float,
-        *,
-        counted: bool = True,
-        arrival: Arrival | None = None,
-    ) -> None:
-        """
-        This was brought in.
-
-        @param now: seconds since the epoch.
-        @param counted: among the bytes of the day.
-        @param arrival: it is still on its way into its box.
-        """
+    def note(self, notes: Iterable[Note]) -> None:
+        """All of this happened, and is noted in one go."""
         with self._db:
+            for note in notes:
+                if isinstance(note, Arrived):
+                    self._db.execute("DELETE FROM arrivals WHERE name = ?", (note.name,))
+                else:
+                    self._add(note)
+
+    def _add(self, note: Brought) -> None:
+        version = note.version
+        self._db.execute(
+            "INSERT OR REPLACE INTO fetched VALUES (?, ?, ?, ?, ?)",
+            (note.shelf, note.path, version.size, version.content, int(note.at)),
+        )
+        if note.arrival is not None:
             self._db.execute(
-                "INSERT OR REPLACE INTO fetched VALUES (?, ?, ?, ?, ?)",
-                (shelf, path, version.size, version.content, int(now)),
+                "INSERT OR REPLACE INTO arrivals VALUES (?, ?, ?, ?, ?, ?, ?)",
+                attrs.astuple(note.arrival),
             )
-            if arrival is not None:
-                self._db.execute(
-                    "INSERT OR REPLACE INTO arrivals VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    attrs.astuple(arrival),
-                )
-            day = int(now // 86_400)
-            self._db.execute(
-                "INSERT INTO days VALUES (?, ?)"
-                " ON CONFLICT (day) DO UPDATE SET bytes = bytes + excluded.bytes",
-                (day, version.size if counted else 0),
-            )
-            self._db.execute("DELETE FROM days WHERE day < ?", (day - _DAYS,))
+        day = int(note.at // 86_400)
+        self._db.execute(
+            "INSERT INTO days VALUES (?, ?)"
+            " ON CONFLICT (day) DO UPDATE SET bytes = bytes + excluded.bytes",
+            (day, version.size if note.counted else 0),
+        )
+        self._db.execute("DELETE FROM days WHERE day < ?", (day - _DAYS,))
 
     def gone(self, shelf: str, files: Iterable[ListedFile], now: float) -> None:
         """
@@ -169,11 +196,6 @@ class Fetched:
             "SELECT name, shelf, path, size, mtime_ns, due, asked FROM arrivals ORDER BY due"
         ).fetchall()
         return list(_arrivals(rows))
-
-    def arrived(self, name: str) -> None:
-        """It is in its box, or shall not be there any more."""
-        with self._db:
-            self._db.execute("DELETE FROM arrivals WHERE name = ?", (name,))
 
 
 def _open(path: str) -> sqlite3.Connection:

@@ -91,6 +91,19 @@ class Transfer:
     stopped: bool = False
 
 
+@attrs.frozen
+class Brought:
+    """
+    A file that is here, and has to be delivered.
+
+    @ivar asked: by a person.
+    """
+
+    wanted: Wanted
+    whole: Whole
+    asked: bool = False
+
+
 @attrs.frozen(eq=False)
 class _Busy:
     """
@@ -182,47 +195,74 @@ class Transfers:
         self, neighbour: Neighbour, wanted: Wanted, here: Here, asked: bool = False
     ) -> Delivered:
         """
-        Bring it in.
+        Bring it in: L{bring}, and then L{deliver}.
 
         @raise NeighbourError: the neighbour does not give it.
         @raise NoRoom: there is no room for it.
         @raise BoxError: it cannot be brought in.
         @raise OSError: from the disk.
         """
-        keys = _keys(wanted)
+        return await self.deliver(await self.bring(neighbour, wanted, here, asked))
+
+    async def bring(
+        self, neighbour: Neighbour, wanted: Wanted, here: Here, asked: bool = False
+    ) -> Brought:
+        """
+        Bring it to this machine; L{deliver} has to follow, and it is on its way
+        until then.
+
+        @raise NeighbourError, NoRoom, BoxError, OSError: as L{fetch}.
+        """
         if self.busy_with(wanted) is not None:
             raise BoxError("It is on its way already.")
         busy = _Busy(neighbour.uuid)
-        self._busy.update(dict.fromkeys(keys, busy))
-        size = wanted.file.size
-        self.quota.take(size)
+        self._busy.update(dict.fromkeys(_keys(wanted), busy))
+        self.quota.take(wanted.file.size)
         try:
-            await self._make_sure_of_room(size)
+            await self._make_sure_of_room(wanted.file.size)
             transfer = Transfer(neighbour, wanted, asked)
             whole = await self._copy(wanted, here) or await self._ask(transfer)
-            delivered = await self._deliver(wanted, whole, asked)
         except BaseException:
-            self.quota.take(-size)
+            self.quota.take(-wanted.file.size)
+            self._end(wanted)
             raise
-        finally:
-            for key in keys:
-                del self._busy[key]
-            for waiting in busy.waiting:
-                waiting.callback(None)
-        return delivered
+        return Brought(wanted, whole, asked)
 
-    async def _deliver(self, wanted: Wanted, whole: Whole, asked: bool) -> Delivered:
+    async def deliver(self, brought: Brought) -> Delivered:
+        """
+        Put it into its box, now or later.
+
+        @raise BoxError, OSError: as L{Arrivals.deliver}.
+        """
+        wanted, whole = brought.wanted, brought.whole
         mtime_ns = wanted.file.mtime_ns
         if mtime_ns is None and whole.modified is not None:
             mtime_ns = whole.modified * 10**9
-        delivered = await self._arrivals.deliver(wanted, whole, mtime_ns, asked=asked)
+        try:
+            delivered = await self._arrivals.deliver(
+                wanted, whole, mtime_ns, asked=brought.asked
+            )
+            self._remember(wanted, delivered)
+        except BaseException:
+            self.quota.take(-wanted.file.size)
+            raise
+        finally:
+            self._end(wanted)
+        return delivered
+
+    def _remember(self, wanted: Wanted, delivered: Delivered) -> None:
         content = wanted.file.content
         if content is not None:
             self._recent[content] = (wanted.shelf, delivered.name)
             self._recent.move_to_end(content)
             if len(self._recent) > RECENT:
                 self._recent.popitem(last=False)
-        return delivered
+
+    def _end(self, wanted: Wanted) -> None:
+        """It is not on its way any more."""
+        (busy,) = {self._busy.pop(key) for key in _keys(wanted)}
+        for waiting in busy.waiting:
+            waiting.callback(None)
 
     async def _make_sure_of_room(self, size: int) -> None:
         if self._arrivals.is_full:

@@ -4,6 +4,8 @@ One visit to a neighbour: what of its index is wanted is fetched, small files
 first, some at a time.  A file that does not come is left for a while and the
 next is tried; after some of them in a row the visit is over.  Not after those
 that the original never gives (L{flocknode.forban.protocol.names.is_given_by_all}).
+
+Whoever fetches does not wait for a file to be in its box: some go there together.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from flocknode.box.lane import Lane
 from flocknode.box.listing import Known
 from flocknode.box.values import Path
 from flocknode.errors import BoxError, FlocknodeError, NeighbourError
+from flocknode.forban.fetch.ahead import Ahead
 from flocknode.forban.fetch.asker import Unreachable
 from flocknode.forban.fetch.fetched import Fetched
-from flocknode.forban.fetch.transfers import Here, NoRoom, Transfers
+from flocknode.forban.fetch.transfers import Brought, Here, NoRoom, Transfers
 from flocknode.forban.fetch.turns import Failed, Outcome
 from flocknode.forban.fetch.wanting import Verdict, Wanted, judge
 from flocknode.forban.near.neighbours import Neighbour
@@ -68,6 +71,7 @@ class Visit:
         self._lane, self._fetched = notes
         self._is_shared = is_shared
         self._stopped = False
+        self._deliveries = Ahead()
         self._left: deque[Wanted] = deque()
         self._ready: deque[Wanted] = deque()
         # Who waits while one asks the boxes; None: nobody asks.
@@ -92,6 +96,7 @@ class Visit:
         self._left.extend(wanted)
         workers = [Deferred.fromCoroutine(self._work(here)) for _ in range(AT_A_TIME)]
         await gatherResults(workers, consumeErrors=True)
+        await self._deliveries.all()
         more = self._more or bool(self._left or self._ready)
         # Somebody else may have stopped it; then there is no error.
         cut = self._stopped and not self._error
@@ -107,10 +112,16 @@ class Visit:
         except FlocknodeError as error:
             self._end(str(error), ours=True)
         except OSError as error:
-            self._end(f"What is fetched cannot be written: {error.strerror}.", ours=True)
+            self._cannot_write(error)
         except Exception:
-            self._log.failure("Fetching from a neighbour failed.", Failure())
-            self._end("It failed.", ours=True)
+            self._failed_in_us()
+
+    def _cannot_write(self, error: OSError) -> None:
+        self._end(f"What is fetched cannot be written: {error.strerror}.", ours=True)
+
+    def _failed_in_us(self) -> None:
+        self._log.failure("Fetching from a neighbour failed.", Failure())
+        self._end("It failed.", ours=True)
 
     def _end(self, error: str, ours: bool = False) -> None:
         if not self._stopped:
@@ -125,7 +136,7 @@ class Visit:
             self._more = True
             return
         try:
-            await self._transfers.fetch(self.neighbour, wanted, here)
+            brought = await self._transfers.bring(self.neighbour, wanted, here)
         except Unreachable as error:
             self._end(str(error))
         except NeighbourError as error:
@@ -144,9 +155,24 @@ class Visit:
             # that is slow.
             self._more = True
         else:
-            self._count += 1
             self._in_a_row = 0
             self._failed.came(wanted.file.path)
+            await self._deliveries.add(
+                Deferred.fromCoroutine(self._deliver(brought)), wanted.file.size
+            )
+
+    async def _deliver(self, brought: Brought) -> None:
+        try:
+            await self._transfers.deliver(brought)
+        except BoxError:
+            # Its owner deleted it meanwhile, perhaps: that is seen at the next visit.
+            self._more = True
+        except OSError as error:
+            self._cannot_write(error)
+        except Exception:
+            self._failed_in_us()
+        else:
+            self._count += 1
 
     # What comes next
 

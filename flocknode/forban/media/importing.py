@@ -28,6 +28,7 @@ from flocknode.box.paths import check_path
 from flocknode.box.values import Hash, Kind, Path, Value
 from flocknode.errors import BoxError, PathError
 from flocknode.forban.catalogue import tops
+from flocknode.forban.fetch.ahead import Ahead
 from flocknode.forban.media.medium import ENTRIES, PIECE, Hasher, Medium, Tally, has_room
 from flocknode.forban.protocol.items import LARGEST, is_listable
 from flocknode.forban.shelf import Shelf
@@ -205,6 +206,7 @@ class Reader:
 class Importing:
     """
     One import.  In the reactor; what waits for the medium is done in the lane.
+    While files go into their boxes, some together, the next are copied.
     """
 
     def __init__(self, medium: Medium, lane: Lane, into: Into, tally: Tally) -> None:
@@ -215,6 +217,7 @@ class Importing:
         self._tally = tally
         self._listings: dict[str, Mapping[Path, ListedFile]] = {}
         self._failures = 0
+        self._deliveries = Ahead()
 
     async def run(self) -> None:
         """
@@ -224,9 +227,12 @@ class Importing:
         @raise BoxError: it cannot be gone on with.
         """
         batches = self._reader.batches()
-        while (batch := await self._lane.do(_next, batches)) is not None:
-            await self._take(batch)
-            self._tally.add(looked=len(batch))
+        try:
+            while (batch := await self._lane.do(_next, batches)) is not None:
+                await self._take(batch)
+                self._tally.add(looked=len(batch))
+        finally:
+            await self._deliveries.all()
         if self._reader.is_cut:
             more = BoxError(f"Only its first {ENTRIES} files and directories are looked at.")
             self._tally.problem(b"", more)
@@ -289,9 +295,15 @@ class Importing:
 
     async def _bring(self, name: str, path: Path, file: Carried) -> None:
         copy = await self._lane.do(self._reader.copy, file, self._into.folder)
+        delivering = Deferred.fromCoroutine(self._deliver(name, path, file, copy))
+        await self._deliveries.add(delivering, file.size)
+
+    async def _deliver(self, name: str, path: Path, file: Carried, copy: str) -> None:
         try:
             await self._into.deliver(name, path, copy, file.mtime_ns)
             self._tally.add(imported=1, imported_bytes=file.size)
+        except (BoxError, OSError) as error:
+            self._tally.problem(file.path, error)
         finally:
             await self._lane.do(_discard, copy)
 

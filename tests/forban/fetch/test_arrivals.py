@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
 from pathlib import Path as FolderPath
 
 from twisted.internet.defer import Deferred
@@ -15,9 +16,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from flocknode.box.lane import Lane
-from flocknode.box.listing import Known
+from flocknode.box.listing import Deleted, Known, Offer, Refused
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
+from flocknode.forban.fetch import arrivals as arrivals_module
 from flocknode.forban.fetch.arrivals import AGAIN, LATEST, SOONEST, Arrivals, Delivered
 from flocknode.forban.fetch.fetched import Fetched
 from flocknode.forban.fetch.staging import Whole
@@ -225,3 +227,66 @@ class ArrivalsTests(TestCase):
         self.clock.advance(LATEST)
         await until(lambda: not arrivals.waiting)
         self.assertEqual((self.shelf.files, self.waiting_files()), ({}, 0))
+
+    async def test_what_comes_while_a_box_takes_some_goes_there_together(self) -> None:
+        self.shared.clear()
+        arrivals = await self.start()
+        adopt, first = self.shelf.adopt, Deferred[None]()
+
+        def adopting(offers: Sequence[Offer]) -> Deferred[list[Path | BoxError]]:
+            taken = adopt(offers)
+            return first.addCallback(lambda _: taken) if len(self.shelf.batches) == 1 else taken
+
+        self.patch(self.shelf, "adopt", adopting)
+        paths = [b"a", b"b", b"c", b"d"]
+        self.shelf.known_as[Path(b"c")] = Known.REFUSED
+        delivering = [
+            Deferred.fromCoroutine(arrivals.deliver(*self.file(path, path), None))
+            for path in paths
+        ]
+        self.assertEqual(self.shelf.batches, [[b"a"]])
+        first.callback(None)
+        for path, each in zip(paths, delivering, strict=True):
+            if path == b"c":
+                await self.assertFailure(each, Refused)
+            else:
+                self.assertEqual(await each, Delivered(Path(path)))
+        self.assertEqual(self.shelf.batches, [[b"a"], [b"b", b"c", b"d"]])
+        # What a box refuses is neither kept nor noted.
+        self.assertEqual((arrivals.waiting, self.waiting_files()), (0, 0))
+        noted = self.fetched.versions("papers", [Path(path) for path in paths])
+        self.assertEqual(set(noted), {b"a", b"b", b"d"})
+
+    async def test_a_large_file_does_not_make_others_wait(self) -> None:
+        self.shared.clear()
+        self.patch(arrivals_module, "SMALL", 4)
+        arrivals = await self.start()
+        adopt, large = self.shelf.adopt, Deferred[None]()
+
+        def adopting(offers: Sequence[Offer]) -> Deferred[list[Path | BoxError]]:
+            taken = adopt(offers)
+            return large.addCallback(lambda _: taken) if offers[0].path == b"big" else taken
+
+        self.patch(self.shelf, "adopt", adopting)
+        waiting = Deferred.fromCoroutine(arrivals.deliver(*self.file(b"big", b"large"), None))
+        self.assertEqual(
+            await arrivals.deliver(*self.file(b"a", b"1"), None), Delivered(Path(b"a"))
+        )
+        self.assertNoResult(waiting)
+        large.callback(None)
+        self.assertEqual(await waiting, Delivered(Path(b"big")))
+
+    async def test_what_the_owner_deleted_is_noted_and_not_tried_again(self) -> None:
+        self.shared.clear()
+        arrivals = await self.start()
+        self.shelf.known_as[Path(b"a")] = Known.DELETED
+        wanted, whole = self.file()
+        with self.assertRaises(Deleted):
+            await arrivals.deliver(wanted, whole, None)
+        self.assertFalse(os.path.exists(whole.path))
+        # Or it would be fetched again and again.
+        noted = self.fetched.versions("papers", [Path(b"a")])
+        self.assertEqual(noted, {Path(b"a"): [Version(4)]})
+        self.assertEqual((arrivals.waiting, self.fetched.today(self.wall)), (0, 0))
+        delivered = await arrivals.deliver(*self.file(), None, asked=True)
+        self.assertEqual(delivered, Delivered(Path(b"a")))

@@ -17,11 +17,13 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 
+from flocknode.box.listing import Offer
 from flocknode.forban.catalogue import compile
 from flocknode.forban.media.importing import Into
 from flocknode.forban.media.removable import RemovableMedia
 from flocknode.media.mounts import Mounts
 from flocknode.testing.shelves import FolderShelf
+from tests.forban.media.sticks import only
 
 SIZE = 80 << 20
 """Bytes of the file system: 16 MiB can be written, 64 MiB stay free."""
@@ -39,7 +41,7 @@ async def main(reactor: Any, point: str, folder: str) -> None:
     into = Into(
         {"papers": shelf},
         "papers",
-        lambda name, path, source, mtime: shelf.adopt(path, source, mtime).addCallback(str),
+        lambda name, *offer: shelf.adopt([Offer(*offer)]).addCallback(only),
         folder + ".copies",
     )
     media = RemovableMedia(reactor, into, lambda: compile({"papers": (shelf, shelf.files)}))

@@ -14,10 +14,12 @@ import attrs
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from flocknode.box.listing import ListedFile
+from flocknode.box.listing import ListedFile, Offer
 from flocknode.box.values import Path
+from flocknode.errors import BoxError
 from flocknode.forban.catalogue import Catalogue, compile
 from flocknode.forban.media.importing import Into
 from flocknode.forban.media.medium import MediumStatus
@@ -40,6 +42,12 @@ def tree(top: FolderPath) -> dict[str, bytes | str]:
         elif path.is_file():
             found[name] = path.read_bytes()
     return found
+
+
+def only(results: list[Path | BoxError]) -> object:
+    """What came of the only one that was offered."""
+    (result,) = results
+    return Failure(result) if isinstance(result, BoxError) else result
 
 
 class StickCase(TestCase):
@@ -89,7 +97,7 @@ class StickCase(TestCase):
     def deliver(self, name: str, path: Path, source: str, mtime_ns: int) -> Deferred[object]:
         """See L{flocknode.forban.media.importing.Deliver}."""
         self.delivered.append((name, path))
-        return self.shelves[name].adopt(path, source, mtime_ns).addCallback(lambda path: path)
+        return self.shelves[name].adopt([Offer(path, source, mtime_ns)]).addCallback(only)
 
     def catalogue(self) -> Catalogue[Shelf] | None:
         """All that is in the boxes."""

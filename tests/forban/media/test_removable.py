@@ -15,6 +15,8 @@ from twisted.internet.defer import Deferred
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
 from flocknode.forban.catalogue import Catalogue
+from flocknode.forban.fetch.ahead import Ahead
+from flocknode.forban.media import importing
 from flocknode.forban.media.medium import is_carrier
 from flocknode.forban.shelf import Shelf
 from flocknode.media.mountinfo import Mount
@@ -117,10 +119,11 @@ class Coming(StickCase):
 
 
 class Going(StickCase):
-    """A medium that leaves while something is done with it."""
+    """A medium that leaves while something is done with it, one file at a time."""
 
     def setUp(self) -> None:
         super().setUp()
+        self.patch(importing, "Ahead", lambda: Ahead(most=1))
         self.waiting: list[Deferred[object]] = []
         self.called: list[int] = []
         for number in range(5):
@@ -141,6 +144,19 @@ class Going(StickCase):
             self.waiting[number].callback(None)
         self.assertEqual((await self.ended()).state, "done")
         self.assertEqual(self.opened(), [])
+
+    async def test_no_file_waits_for_another_to_be_in_its_box(self) -> None:
+        self.patch(importing, "Ahead", Ahead)
+        self.start(imports=True)
+        self.plug(self.mount())
+        await self.until(lambda: len(self.waiting) == 5)
+        self.waiting[0].errback(BoxError("It cannot be taken."))
+        for each in self.waiting[1:]:
+            each.callback(None)
+        status = await self.ended()
+        self.assertEqual((status.state, status.imported), ("done", 4))
+        self.assertIn("It cannot be taken.", str(status.problems))
+        self.assertEqual(tree(self.copies), {})
 
     async def test_when_it_is_unmounted_it_is_left_in_the_middle(self) -> None:
         media = self.start(imports=True)
