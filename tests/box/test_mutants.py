@@ -197,7 +197,11 @@ class RenameTests(PromiseCase):
         real = Tasks.take
 
         def wrong(
-            tasks: Tasks, limit: int, keeping: bool, has_parent: Callable[[Path], bool]
+            tasks: Tasks,
+            limit: int,
+            keeping: bool,
+            has_parent: Callable[[Path], bool],
+            size: Callable[[Task], int] | None = None,
         ) -> tuple[list[Task], list[Task]]:
             batch: list[Task] = []
 
@@ -206,7 +210,7 @@ class RenameTests(PromiseCase):
                 batch.append(task)
 
             tasks._pop(tasks._heaps[Action.DELETE], limit, batch, accept)
-            return (batch, []) if batch else real(tasks, limit, keeping, has_parent)
+            return (batch, []) if batch else real(tasks, limit, keeping, has_parent, size)
 
         self.patch(Tasks, "take", wrong)
         self.assertBroken(self.promise)

@@ -21,7 +21,7 @@ from flocknode.box.lane import Lane
 from flocknode.box.listing import Known
 from flocknode.box.values import Path
 from flocknode.errors import BoxError, FlocknodeError, NeighbourError
-from flocknode.forban.fetch.ahead import Ahead
+from flocknode.forban.ahead import Ahead
 from flocknode.forban.fetch.asker import Unreachable
 from flocknode.forban.fetch.fetched import Fetched
 from flocknode.forban.fetch.transfers import Brought, Here, NoRoom, Transfers

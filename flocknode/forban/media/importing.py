@@ -27,8 +27,8 @@ from flocknode.box.merge.conflict import conflict_path
 from flocknode.box.paths import check_path
 from flocknode.box.values import Hash, Kind, Path, Value
 from flocknode.errors import BoxError, PathError
+from flocknode.forban.ahead import Ahead
 from flocknode.forban.catalogue import tops
-from flocknode.forban.fetch.ahead import Ahead
 from flocknode.forban.media.medium import ENTRIES, PIECE, Hasher, Medium, Tally, has_room
 from flocknode.forban.protocol.items import LARGEST, is_listable
 from flocknode.forban.shelf import Shelf

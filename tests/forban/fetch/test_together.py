@@ -1,6 +1,6 @@
 # Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
 """
-Tests for L{flocknode.forban.fetch.together} and L{flocknode.forban.fetch.ahead}.
+Tests for L{flocknode.forban.fetch.together} and L{flocknode.forban.ahead}.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.errors import BoxError
-from flocknode.forban.fetch.ahead import Ahead
+from flocknode.forban.ahead import Ahead
 from flocknode.forban.fetch.together import Together
 from tests.forban.strategies import unhurried
 

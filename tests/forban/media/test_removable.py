@@ -14,8 +14,8 @@ from twisted.internet.defer import Deferred
 
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
+from flocknode.forban.ahead import Ahead
 from flocknode.forban.catalogue import Catalogue
-from flocknode.forban.fetch.ahead import Ahead
 from flocknode.forban.media import importing
 from flocknode.forban.media.medium import is_carrier
 from flocknode.forban.shelf import Shelf
