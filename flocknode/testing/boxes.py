@@ -181,7 +181,6 @@ class MemoryBox:
                 size += 96 + len(path) + 24 * len(entries[-1].history.superseded)
                 self._unseen.pop(path, None)
             return entries, self.highest
-
         return self._result(read)
 
     def join(
@@ -200,7 +199,6 @@ class MemoryBox:
             self._stored[holder] = (index_id, max(number, to))
             self._join(holder, entries)
             return True
-
         return self._result(join)
 
     @property
@@ -244,7 +242,6 @@ class MemoryBox:
             good, whole = self._contents.write(blocks)
             self._place(whole)
             return good
-
         return self._result(write)
 
     def lacking(self, holder: Holder) -> int:

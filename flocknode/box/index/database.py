@@ -323,11 +323,8 @@ class Index:
 
     def named_like(self, part: bytes) -> list[Path]:
         """What is on disk with these bytes in its name."""
-        found = self._db.execute(
-            "SELECT parent, name FROM entry"
-            " WHERE disk_type IS NOT NULL AND instr(name, ?)",
-            (part,),
-        )
+        query = "SELECT parent, name FROM entry WHERE disk_type IS NOT NULL AND instr(name, ?)"
+        found = self._db.execute(query, (part,))
         return [joined(parent, name) for parent, name in found]
 
     def files(self) -> Iterator[tuple[Path, int, int, bytes]]:
