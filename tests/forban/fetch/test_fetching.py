@@ -495,7 +495,7 @@ class Content(FetchingCase):
             peer = Flocknode({b"%d" % number: b"content" for number in range(6)})
             fetcher = self.fetcher(peer, shared=shared)
             await until(partial(self.has_brought, fetcher, 6))
-            self.assertEqual(len(peer.asked), 2)
+            self.assertEqual(len(peer.asked), 2, peer.asked)
 
     def has_brought(self, fetcher: Fetcher, count: int) -> bool:
         """Are so many here, or wait?"""
