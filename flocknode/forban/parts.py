@@ -216,7 +216,7 @@ class Parts:
             boxes=self._boxes,
             files=len(catalogue.files),
             size=catalogue.size,
-            sites=self._listening.sites,
+            sites=self._listening.sites(self._hosts),
             problems=(
                 *(
                     f"The site cannot listen on {place}: {reason}."

@@ -29,6 +29,19 @@ HOSTS = ("0.0.0.0", "::")
 """All addresses of this machine, by family."""
 
 
+def urls(scheme: str, host: str, port: int, reached: Sequence[str]) -> list[str]:
+    """
+    Of what listens there.
+
+    @param reached: this machine's own addresses: what listens on all of a
+        family is at these, if there are any.
+    """
+    own = [each for each in reached if (":" in each) == (":" in host)]
+    hosts = own if own and host in HOSTS else [host]
+    names = (f"[{each}]" if ":" in each else each for each in hosts)
+    return [f"{scheme}://{name}:{port}/" for name in names]
+
+
 class Listening(Service):
     """
     Lives in the reactor.
@@ -60,16 +73,18 @@ class Listening(Service):
         self._endpoints = tuple(endpoints)
         self._made: dict[str, IStreamServerEndpoint] = {}
 
-    @property
-    def sites(self) -> tuple[str, ...]:
-        """URLs of all that are TCP."""
-        found = []
+    def sites(self, reached: Sequence[str] = ()) -> tuple[str, ...]:
+        """
+        URLs of all that are TCP.
+
+        @param reached: this machine's own addresses, for what listens on all.
+        """
+        found: list[str] = []
         for place, port in self._ports.items():
             host = port.getHost()
             if hasattr(host, "port"):
                 scheme = "https" if place.startswith("ssl:") else "http"
-                name = f"[{host.host}]" if ":" in host.host else host.host
-                found.append(f"{scheme}://{name}:{host.port}/")
+                found += urls(scheme, host.host, host.port, reached)
         return tuple(found)
 
     @property

@@ -15,9 +15,9 @@ from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from flocknode.forban.site.listening import AGAIN, Listening
+from flocknode.forban.site.listening import AGAIN, Listening, urls
 from tests.certificates import write_certificate
 from tests.forban.fetch.peers import until
 
@@ -104,10 +104,10 @@ class ListeningTests(TestCase):
 
     async def test_each_host_has_its_site(self) -> None:
         listening = self.listening(hosts=("127.0.0.1", "::1"))
-        first, second = listening.sites
+        first, second = listening.sites()
         self.assertTrue(first.startswith("http://127.0.0.1:"))
         self.assertTrue(second.startswith("http://[::1]:"))
-        for site in listening.sites:
+        for site in listening.sites():
             self.assertEqual(await self.said(site), b"hello")
         self.assertEqual(listening.problems, {})
 
@@ -120,12 +120,12 @@ class ListeningTests(TestCase):
             f"ssl:0:interface=127.0.0.1:privateKey={pem}",
             f"unix:{way}",
         )
-        schemes = [site.partition(":")[0] for site in listening.sites]
+        schemes = [site.partition(":")[0] for site in listening.sites()]
         self.assertEqual(schemes, ["http", "http", "https"])
 
     async def test_after_the_end_nobody_is_let_in(self) -> None:
         listening = self.listening("tcp:0:interface=127.0.0.1")
-        sites = listening.sites
+        sites = listening.sites()
         await listening.stopService()
         for site in sites:
             await self.assertFailure(
@@ -138,16 +138,16 @@ class ListeningTests(TestCase):
         endpoint = f"tcp:{port}:interface=127.0.0.1"
         listening = self.listening(endpoint)
         self.assertEqual(listening.problems, {endpoint: "Address already in use"})
-        self.assertEqual(len(listening.sites), 1)
+        self.assertEqual(len(listening.sites()), 1)
         other.close()
         self.reactor.clock.advance(AGAIN)
-        await until(lambda: len(listening.sites) == 2)
+        await until(lambda: len(listening.sites()) == 2)
         self.assertEqual(listening.problems, {})
 
     async def test_the_same_endpoint_twice_is_listened_on_once(self) -> None:
         endpoint = "tcp:0:interface=127.0.0.1"
         listening = self.listening(endpoint, endpoint)
-        self.assertEqual(len(listening.sites), 2)
+        self.assertEqual(len(listening.sites()), 2)
         self.assertEqual(
             listening.problems, {endpoint: "it is named twice, and listened on once"}
         )
@@ -163,7 +163,7 @@ class ListeningTests(TestCase):
     async def test_an_endpoint_of_a_kind_that_nobody_knows_is_said(self) -> None:
         listening = self.listening("carrier-pigeon:coop=1")
         self.assertIn("carrier-pigeon", listening.problems["carrier-pigeon:coop=1"])
-        self.assertEqual(len(listening.sites), 1)
+        self.assertEqual(len(listening.sites()), 1)
 
     async def test_a_certificate_is_read_once(self) -> None:
         pem = self.mktemp()
@@ -176,4 +176,15 @@ class ListeningTests(TestCase):
             pass
         other.close()
         self.reactor.clock.advance(AGAIN)
-        await until(lambda: len(listening.sites) == 2)
+        await until(lambda: len(listening.sites()) == 2)
+
+
+class Urls(SynchronousTestCase):
+    """Where a site is."""
+
+    def test_what_listens_on_all_addresses_is_at_each_of_its_family(self) -> None:
+        reached = ("192.0.2.7", "2001:db8::7")
+        self.assertEqual(urls("http", "0.0.0.0", 1, reached), ["http://192.0.2.7:1/"])
+        self.assertEqual(urls("http", "::", 1, reached), ["http://[2001:db8::7]:1/"])
+        self.assertEqual(urls("http", "127.0.0.1", 1, reached), ["http://127.0.0.1:1/"])
+        self.assertEqual(urls("http", "0.0.0.0", 1, ()), ["http://0.0.0.0:1/"])
