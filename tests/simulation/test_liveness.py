@@ -45,7 +45,7 @@ CALM = ({Status.READY}, {Status.RECEIVED_ALPHA})
 CERTAIN = (INSIDE, FRAMES)
 """What holds even for members that do not hear each other."""
 
-EXAMPLES, LARGEST = (400, 20) if os.environ.get("FLOCKNODE_SOAK") else (15, 8)
+EXAMPLES, LARGEST = (400, 20) if os.environ.get("FLOCKNODE_SOAK") else (8, 8)
 
 
 @attrs.frozen
