@@ -25,6 +25,7 @@ from flocknode.box.timers import Timers
 from flocknode.box.values import Path
 from flocknode.errors import BoxError, FlocknodeError, NeighbourError
 from flocknode.forban.catalogue import Catalogue
+from flocknode.forban.ended import end_of
 from flocknode.forban.fetch import staging
 from flocknode.forban.fetch.arrivals import Arrivals, Delivered
 from flocknode.forban.fetch.asker import Asker
@@ -177,7 +178,7 @@ class Fetching(Service):
             visit.stop()
         self._transfers.stop()
         for end in [*self._ends.values(), *self._gets]:
-            await _end_of(end)
+            await end_of(end)
         await self._arrivals.stop()
         await self._lane.stop(self._close)
 
@@ -302,7 +303,7 @@ class Fetching(Service):
 
     async def _get(self, uuid: str, path: Path) -> Delivered:
         if self.running and self._starting is not None:
-            await _end_of(self._starting)
+            await end_of(self._starting)
         if not self.running or self._fetched is None:
             raise BoxError(self._error or "Forban is not running.")
         if len(self._gets) >= GETS:
@@ -347,7 +348,7 @@ class Fetching(Service):
         self, shelf: str, path: Path, source: str, mtime_ns: int | None
     ) -> Delivered:
         if self.running and self._starting is not None:
-            await _end_of(self._starting)
+            await end_of(self._starting)
         try:
             size = await self._in_thread(os.path.getsize, source)
             wanted = Wanted(RemoteFile(path, size), shelf, path)
@@ -361,7 +362,7 @@ class Fetching(Service):
         """Note that these files were shown, and are gone.  @raise Stopped: too late."""
         if not self.running or self._starting is None:
             raise Stopped
-        await _end_of(self._starting)
+        await end_of(self._starting)
         if self._fetched is not None:
             await self._lane.do(self._fetched.gone, shelf, files, self._wall())
 
@@ -395,15 +396,3 @@ class Fetching(Service):
             self._arrivals.waiting,
             self._error or self._arrivals.error,
         )
-
-
-def _end_of(something: Deferred[Any]) -> Deferred[None]:
-    """Called when that has ended, however it did."""
-    ended: Deferred[None] = Deferred()
-
-    def pass_on(result: Any) -> Any:
-        ended.callback(None)
-        return result
-
-    something.addBoth(pass_on)
-    return ended

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from flocknode.box.lane import Lane, Stopped
 from flocknode.errors import BoxError
 from flocknode.forban.catalogue import Catalogue
+from flocknode.forban.ended import end_of
 from flocknode.forban.media.exporting import Exporting
 from flocknode.forban.media.importing import Importing, Into, clear
 from flocknode.forban.media.medium import Left, Medium, MediumStatus, Tally, is_carrier
@@ -213,9 +214,7 @@ class RemovableMedia(Service):
 
 async def _end(visit: Visit) -> None:
     visit.leave()
-    ended: Deferred[None] = Deferred()
-    visit.ended.addCallback(lambda _: ended.callback(None))
-    await ended
+    await end_of(visit.ended)
 
 
 def _carriers(table: Table) -> list[Mount]:
