@@ -5,14 +5,16 @@ takes part in rounds.
 
 A peer is alive for 2 s after each of its heartbeats.  The set of members is
 this node and all that are alive and share its time.  If the sets of members
-differ for four slots, each computes it instead: whoever is not heard by, or
-does not hear, another of the set is dropped, highest id first.
+differ for four slots, each computes it instead: as long as some of the set do
+not hear each other, the one that this is so of with the most others is dropped,
+of several the highest id.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from operator import itemgetter
 from typing import Final, TypeVar
 
@@ -242,8 +244,16 @@ class Membership:
     def _agreeable(self, everyone: set[MemberId]) -> set[MemberId]:
         hears = {m: self._members[m].hears() for m in everyone if m != self._me}
         hears[self._me] = frozenset(everyone)
-        left = set(everyone)
-        for member in sorted(everyone, reverse=True):
-            if any(other not in hears[member] or member not in hears[other] for other in left):
-                left.discard(member)
-        return left if self._me in left else {self._me}
+        apart: dict[MemberId, set[MemberId]] = {m: set() for m in everyone}
+        for one, other in combinations(everyone, 2):
+            if other not in hears[one] or one not in hears[other]:
+                apart[one].add(other)
+                apart[other].add(one)
+        while apart:
+            # Whoever nobody hears is apart from all, and must not cost them each other.
+            worst = max(apart, key=lambda member: (len(apart[member]), member))
+            if not apart[worst]:
+                break
+            for other in apart.pop(worst):
+                apart[other].discard(worst)
+        return set(apart) if self._me in apart else {self._me}

@@ -25,12 +25,12 @@ def trailer(slot: int = 10, members: Collection[MemberId] = (), flags: int = 0) 
 
 
 class Circle:
-    """A's view of B, C and D."""
+    """One member's view of others: A's of B, C and D."""
 
-    def __init__(self) -> None:
+    def __init__(self, me: MemberId = A, others: tuple[MemberId, ...] = (B, C, D)) -> None:
         self.time = FlockTime(0.0, EPOCH_2020_MS)
-        self.members = {m: Member(m, Outgoing(m, 1)) for m in (B, C, D)}
-        self.membership = Membership(A, tuple(self.members.values()))
+        self.members = {m: Member(m, Outgoing(m, 1)) for m in others}
+        self.membership = Membership(me, tuple(self.members.values()))
         self.slot = 10
 
     def hear(
@@ -161,13 +161,19 @@ class SetTests(SynchronousTestCase):
             self.circle.hear(member, (A, B, C, D), (A, B, C))
         self.assertEqual(self.circle.update(), (A, B, C, D))
 
+    def test_one_that_nobody_hears_costs_the_others_nothing(self) -> None:
+        """The lowest id, seen by the next: it shows that it hears all, but none shows it."""
+        circle = Circle(B, (A, C, D))
+        for _ in range(APART + 1):
+            circle.hear(A, (A, B, C, D))
+            circle.hear(C, (B, C, D))
+            circle.hear(D, (B, C, D))
+            circle.update()
+        self.assertEqual(circle.membership.current.members, (B, C, D))
+
     def test_one_that_is_dropped_itself_is_alone(self) -> None:
         """B does not hear C, nor C B; seen by A as the highest id: by D."""
-        circle = Circle()
-        circle.membership = Membership(D, ())
-        members = {m: Member(m, Outgoing(m, 1)) for m in (A, B)}
-        circle.members = members
-        circle.membership = Membership(D, tuple(members.values()))
+        circle = Circle(D, (A, B))
         for _ in range(APART + 1):
             circle.hear(A, (A, B, D))
             circle.hear(B, (A, B))
