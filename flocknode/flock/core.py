@@ -326,6 +326,7 @@ class Flock:
             self._conductor.round is None
             and self._me not in hears  # else it has come over to this time itself
             and member.estimate.certain
+            and self._time.may_adopt(member.estimate, now)
             and prefers((member.count, min(hears)), (len(own), own[0]))
             and (len(own) == 1 or now >= self._stepped + STEP_PAUSE)
         )

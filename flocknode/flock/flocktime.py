@@ -26,6 +26,9 @@ WINDOW: Final = 64
 """Heartbeats that an estimate looks back on; 16 s."""
 LAST_SLOT: Final = 0xFFFF_0000
 """In the year 2087; beyond it, slots do not fit into a heartbeat for long."""
+LAST_START: Final = 60 * 365.25 * 86_400
+"""Seconds since 2020; the year 2080.  No clock starts later, by itself or with
+another's time, so that slots have numbers for seven years from then on."""
 ASTRAY: Final = 4
 """Slots that a heartbeat's slot and time may differ by; a node's own are of the
 same moment."""
@@ -103,7 +106,12 @@ class FlockTime:
     """
 
     def __init__(self, now: float, wall_ms: int) -> None:
-        self._offset = (wall_ms - EPOCH_2020_MS) / 1000 - now
+        """
+        @param now: monotonic seconds.
+        @param wall_ms: ms since 1970.  A computer whose clock has no battery says
+            1970, for which there are no slots: then flock time begins in 2020.
+        """
+        self._offset = min(max(0.0, shown_time(wall_ms)), LAST_START) - now
         self._adopted: Estimate | None = None
         self._settling = 0
 
@@ -150,6 +158,10 @@ class FlockTime:
         """
         tolerance = TOLERANCE * 2 if shown else TOLERANCE
         return estimate.known and abs(self.ahead_of(estimate)) <= tolerance
+
+    def may_adopt(self, estimate: Estimate, now: float) -> bool:
+        """Whether slots have numbers for years to come at the other's time."""
+        return now - estimate.least <= LAST_START
 
     def adopt(self, estimate: Estimate) -> None:
         """Step to the other's time."""

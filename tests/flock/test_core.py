@@ -176,6 +176,16 @@ class RoundTests(SynchronousTestCase):
         self.assertLess(self.spread(world, world.nodes[3]), 1.8)
         self.assert_together(world)
 
+    def test_clocks_without_a_battery_make_no_difference(self) -> None:
+        """They say 1970 after each start; another was set to 2099."""
+        clocks = (0, 12_345, 4_070_908_800_000, 1_700_000_000_000)
+        for numbers in ((0, 1), (0, 1, 3), (2, 1, 0), (0, 1, 2, 3)):
+            world = self.settled(
+                len(numbers), wall_ms=lambda index, numbers=numbers: clocks[numbers[index]]
+            )
+            self.assertLess(self.spread(world, world.nodes[-1]), 1.8)
+            self.assert_together(world)
+
     def test_large_delays_are_no_obstacle(self) -> None:
         network = VirtualNetwork(latency=lambda a, b, n: 0.05 + 0.05 * fate(1, a, b, n))
         world = self.settled(4, network=network)

@@ -11,6 +11,7 @@ from flocknode.errors import ProtocolError
 from flocknode.flock.flocktime import (
     EPOCH_2020_MS,
     LAST_SLOT,
+    LAST_START,
     SETTLING,
     STALE_AFTER,
     Estimate,
@@ -47,8 +48,15 @@ class SlotTests(SynchronousTestCase):
         self.assertLessEqual(time.boundary(slot), now + 7 + 1e-5)
         self.assertGreater(time.boundary(slot + 1), now + 7 - 1e-5)
 
-    def test_a_wall_clock_before_2020_gives_slot_zero(self) -> None:
-        self.assertEqual(FlockTime(0.0, 1000).slot(0.0), 0)
+    def test_a_wall_clock_before_2020_begins_with_slot_zero(self) -> None:
+        """What a computer without a battery shows fits all the same."""
+        time = FlockTime(5.0, 1000)
+        self.assertEqual((time.slot(5.0), time.slot(105.0)), (0, 200))
+        check_fits(time.slot(105.0), time.ms(105.0))
+
+    def test_no_clock_begins_so_late_that_slots_run_out(self) -> None:
+        time = FlockTime(0.0, 1 << 47)
+        self.assertLess(time.slot(5 * 365 * 86_400), LAST_SLOT)
 
 
 class EstimateTests(SynchronousTestCase):
@@ -126,6 +134,12 @@ class CorrectionTests(SynchronousTestCase):
         self.time.adopt(other)
         self.assertAlmostEqual(self.time.at(0.0), 100.0 - 7200.0)
         self.assertTrue(self.time.agrees_with(other))
+
+    def test_no_time_is_adopted_at_which_slots_run_out_soon(self) -> None:
+        for seconds, expected in ((LAST_START - 10, True), (LAST_START + 10, False)):
+            late = Estimate()
+            late.add(7.0, seconds)
+            self.assertEqual(FlockTime(0.0, WALL).may_adopt(late, 7.0), expected)
 
     def test_a_better_estimate_of_an_adopted_time_is_adopted_at_once_for_a_while(self) -> None:
         other = self.ahead(50.15)
