@@ -18,6 +18,7 @@ from random import Random
 import attrs
 from msgspec.structs import replace
 
+from flocknode.box.calendar import Calendar
 from flocknode.box.content import block_size_for
 from flocknode.box.disk.site import Site
 from flocknode.box.events import Events
@@ -106,9 +107,9 @@ class BoxEngine:
         self.withheld = False
         self._settings = settings
         self._now = now
-        self._wall = wall
+        self._calendar = Calendar(self.ledger.date(), now, wall)
         self._cancelled = cancelled
-        self._forgetting = Forgetting(self.ledger, settings.members, wall)
+        self._forgetting = Forgetting(self.ledger, settings.members, self._calendar)
         self._events = Events()
         self._changes = LocalChanges(self.ledger)
         self._checkpoints: deque[tuple[int, int]] = deque()
@@ -129,7 +130,7 @@ class BoxEngine:
             site,
             self._settings,
             now=self._now,
-            wall=self._wall,
+            calendar=self._calendar,
             cancelled=self._cancelled,
         )
         self.planner.events = self._events

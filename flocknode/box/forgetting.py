@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 import attrs
 from msgspec.structs import replace
 
+from flocknode.box.calendar import Calendar
 from flocknode.box.disk.site import Site
 from flocknode.box.index.draft import Change, Draft
 from flocknode.box.index.ledger import Ledger
@@ -33,15 +34,15 @@ SLICE = 256
 class Forgetting:
     """
     @param members: all that may hold the box; L{None}: all that ever did.
-    @param wall: seconds since the epoch.
+    @param calendar: tells how old something is.
     """
 
     def __init__(
-        self, ledger: Ledger, members: frozenset[Holder] | None, wall: Callable[[], float]
+        self, ledger: Ledger, members: frozenset[Holder] | None, calendar: Calendar
     ) -> None:
         self._ledger = ledger
         self._members = members
-        self._wall = wall
+        self._calendar = calendar
         self._reached = 0
         self._is_empty = ledger.index.memory.is_empty()
 
@@ -63,7 +64,7 @@ class Forgetting:
         @param site: where what is forgotten must not be.
         @return: whether there is more to do; else it begins anew.
         """
-        heard, now = self.heard(), int(self._wall())
+        heard, now = self.heard(), int(self._calendar.today())
         if heard < 0:
             return False
         memory = self._ledger.index.memory
@@ -75,7 +76,7 @@ class Forgetting:
             before = after = memory.aging(row.path)
             history = row.history
             if before is not None and before.since > now:
-                # A clock was wrong.
+                # The index is that of another time.
                 after = None
             elif before is not None and is_due(before, heard, now) and _may_go(row, site):
                 history = forgetting.forgotten(history, row.number, before, heard)
@@ -115,7 +116,7 @@ class Forgetting:
         entries = list(entries)
         if self._is_empty:
             return entries, _nothing
-        memory, now = self._ledger.index.memory, int(self._wall())
+        memory, now = self._ledger.index.memory, int(self._calendar.today())
         heads = {head.id for entry in entries for head in entry.history.heads}
         sifted: list[Entry] = []
         seen: list[Path] = []

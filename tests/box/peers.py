@@ -60,6 +60,7 @@ class Peer:
         self.asked: list[Hash] = []
         self.rebuilt = False
         self.entering: Callable[[Path, int], None] | None = None
+        self.ahead = 0.0
         self._random = Random(name)
         self.start()
 
@@ -71,7 +72,7 @@ class Peer:
         self.rescan: set[Path] = set()
         self.index = Index(self.state)
         self.engine = BoxEngine(
-            self.index, self._random, self.settings, now=self._now
+            self.index, self._random, self.settings, now=self._now, wall=self._wall
         )
         self._site: Site | None = None
         try:
@@ -91,6 +92,14 @@ class Peer:
     def _now(self) -> float:
         self.time += self.tick
         return self.time
+
+    def _wall(self) -> float:
+        return time.time() + self.ahead
+
+    def grow_older(self, seconds: float) -> None:
+        """As if the box had been open for so long, with nothing to do."""
+        self.ahead += seconds
+        self.engine._calendar._looked -= seconds
 
     def hear_engine(self) -> None:
         """Take what the engine has to tell."""

@@ -12,6 +12,7 @@ import attrs
 from msgspec.structs import replace
 
 from flocknode.box.index.rows import COST
+from flocknode.box.retention import DAY
 from flocknode.box.values import Path
 from tests.box.peers import PeerCase, exchange
 
@@ -266,7 +267,7 @@ class LifeTests(PeerCase):
         b.engine.prune()
         b.wait(3)
         self.assertEqual(len(b.kept()), 1)
-        b.planner._pruner._wall = lambda: 4e9
+        b.grow_older(40 * DAY)
         b.engine.prune()
         b.work()
         self.assertEqual(b.kept(), [])

@@ -7,13 +7,14 @@ L{flocknode.box.receive.pruning} in L{flocknode.box.engine}, over real folders.
 from __future__ import annotations
 
 import os
+import time
 from random import Random
 
 import attrs
 
 from flocknode.box.disk import folder
 from flocknode.box.disk.capabilities import Capabilities, probe
-from flocknode.box.retention import DAY, KeepFor, KeepLast, KeepNone, Policy, Staggered
+from flocknode.box.retention import DAY, YEAR, KeepFor, KeepLast, KeepNone, Policy, Staggered
 from flocknode.box.settings import BoxSettings
 from flocknode.box.values import Hash, Path
 from tests.box import test_engine_conflicts, test_storms
@@ -119,16 +120,53 @@ class PruningTests(KeepingCase):
         b.engine.prune()
         b.work()
         self.assertEqual(b.kept(), [b"1"])
-        self.later(b, 2 * DAY)
+        b.grow_older(2 * DAY)
         b.wait(3590)
         self.assertEqual(b.kept(), [b"1"])
         b.wait(10)
         self.assertEqual(b.site.versions.names(), [])
 
-    def later(self, peer: Peer, seconds: float) -> None:
-        """The calendar goes on."""
-        wall = peer.planner._pruner._wall
-        peer.planner._pruner._wall = lambda: wall() + seconds
+    def test_a_clock_that_jumps_makes_nothing_old(self) -> None:
+        """It is set to a wrong year for an hour, and right again."""
+        a, b = self.two(KeepFor(7 * DAY))
+        self.change(a, b, b"1", b"2")
+        b.wait(4)
+        b.ahead = 10 * YEAR
+        b.engine.prune()
+        b.wait(3600)
+        self.assertEqual(b.kept(), [b"1"])
+        b.ahead = 0
+        b.kill()
+        b.start()
+        b.ahead = 10 * YEAR
+        b.engine.prune()
+        b.wait(3600)
+        self.assertEqual(b.kept(), [b"1"])
+
+    def test_what_was_kept_while_the_clock_said_1970_is_kept_as_long(self) -> None:
+        """It has no battery, and is set some time after the start."""
+        a, b = self.two(KeepFor(7 * DAY))
+        for _ in range(2):
+            b.ahead = -time.time() + 60
+            self.change(a, b, b"1", b"2")
+            b.wait(4)
+            b.ahead = 0
+            b.engine.prune()
+            b.wait(7200)
+            self.assertIn(b"1", b.kept())
+            b.kill()
+            b.start()
+
+    def test_who_never_runs_for_an_hour_grows_older_all_the_same(self) -> None:
+        a, b = self.two(KeepFor(2 * DAY))
+        self.change(a, b, b"1", b"2")
+        for number in range(30):
+            b.ahead += DAY
+            self.change(a, b, b"%d" % number)
+            b.wait(600)
+            b.kill()
+            b.start()
+        self.assertLess(len(b.kept()), 30)
 
     def test_more_than_the_size_goes_oldest_first(self) -> None:
         a, b = self.two(KeepFor(DAY), limit=25)
@@ -145,7 +183,7 @@ class PruningTests(KeepingCase):
             os.unlink(a.path(f"d/{number}"))
         exchange(a, b)
         b.wait(4)
-        self.later(b, 2 * DAY)
+        b.grow_older(2 * DAY)
         b.engine.prune()
         # Whoever looks at the clock finds that the time is up.
         b.tick = 1.0
@@ -165,7 +203,7 @@ class PruningTests(KeepingCase):
         b.engine.prune()
         b.work()
         self.assertEqual(b.site.versions.names(), [name])
-        self.later(b, 31 * DAY)
+        b.grow_older(31 * DAY)
         b.engine.prune()
         b.work()
         self.assertEqual(b.site.versions.names(), [])

@@ -30,7 +30,7 @@ class ForgettingTests(PeerCase):
         return peer
 
     def set_clock(self, peer: Peer) -> None:
-        peer.engine._forgetting._wall = lambda: self.wall
+        self.patch(peer.engine._forgetting._calendar, "today", lambda: self.wall)
 
     def forget(self, *peers: Peer) -> None:
         """All that can be, at the end of two long months."""

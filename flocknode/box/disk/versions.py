@@ -57,8 +57,8 @@ class VersionStore:
     """
     The version store of a box.
 
-    @param now: seconds since the epoch; part of the names, for L{older}.
     @param random: n -> n random bytes, so that names are never used twice.
+    @ivar clock: seconds since the epoch; part of the names, for L{older}.
     @ivar directory: its descriptor.
     @raise BoxError: (from the constructor) if it cannot be made.
     """
@@ -68,11 +68,11 @@ class VersionStore:
     def __init__(
         self,
         folder: Folder,
-        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._folder = folder
-        self._now = now
+        self.clock = clock
         self._random = random
         self.directory = open_private(folder, DIRECTORY)
 
@@ -84,7 +84,7 @@ class VersionStore:
 
     def new_name(self) -> bytes:
         """A name that nothing here has: when, and 8 random bytes, in hex."""
-        when = max(0, int(self._now() * 1e9))
+        when = max(0, int(self.clock() * 1e9))
         return b"%016x-%s" % (when, self._random(8).hex().encode("ascii"))
 
     def names(self) -> list[bytes]:

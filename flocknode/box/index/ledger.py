@@ -23,6 +23,7 @@ _SUMS = "sums"
 _HIGHEST = "highest"
 _INDEX_ID = "index"
 _FOLDER_ID = "folder"
+_DATE = "date"
 
 _GROUPS = 256
 # Groups of holders that are remembered.
@@ -90,6 +91,16 @@ class Ledger:
         with self.index.transaction():
             self.index.set_meta(_FOLDER_ID, folder_id)
         self.folder_id = folder_id
+
+    def date(self) -> int | None:
+        """What L{set_date} stored, if it ever did."""
+        date: int | None = self.index.meta(_DATE)
+        return date
+
+    def set_date(self, date: int) -> None:
+        """How far L{flocknode.box.calendar} is, in seconds since the epoch."""
+        with self.index.transaction():
+            self.index.set_meta(_DATE, date)
 
     def commit(self, draft: Draft, also: Callable[[], None] = _nothing) -> list[Change]:
         """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from flocknode.box.calendar import Calendar
 from flocknode.box.disk.folder import FileType
 from flocknode.box.disk.placement import Placed, Surprise
 from flocknode.box.disk.site import Site
@@ -43,7 +44,7 @@ class Planner:
     """
     The work on one site, as long as it is there.
 
-    @param now: seconds, monotonic; C{wall}: seconds since the epoch.
+    @param now: seconds, monotonic; C{calendar}: how old something is.
     @param cancelled: whether to stop as soon as possible.
     @ivar events: what is to be told; whoever takes it puts another in place.
     @ivar problems: why paths cannot be read, received or placed.
@@ -61,13 +62,14 @@ class Planner:
         settings: BoxSettings,
         *,
         now: Callable[[], float],
-        wall: Callable[[], float],
+        calendar: Calendar,
         cancelled: Callable[[], bool],
     ) -> None:
         self.events = Events()
         self.problems: dict[Path, str] = {}
         self.surveyed = False
         self.site = site
+        site.versions.clock = calendar.stamp
         self.left = LeftOut(site, ledger.index)
         self.wants = Wants()
         self.tasks = Tasks()
@@ -75,13 +77,13 @@ class Planner:
         self._ledger = ledger
         self._settings = settings
         self._now = now
-        self._wall = wall
         self._cancelled = cancelled
         self._seeker = Seeker(
             ledger, self.wants, self.tasks, site, failed=self.fail, mended=self._mended
         )
         self._mover = Mover(
-            ledger, changes, site, now=now, wall=wall, failed=self.fail, cancelled=cancelled
+            ledger, changes, site,
+            now=now, wall=calendar.stamp, failed=self.fail, cancelled=cancelled,
         )
         self._pruner = Pruner(
             ledger,
@@ -90,7 +92,7 @@ class Planner:
             settings,
             watched=self._mover.out.watched,
             now=now,
-            wall=wall,
+            calendar=calendar,
             cancelled=cancelled,
         )
         self._gathering = Gathering(

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from flocknode.box.calendar import Calendar
 from flocknode.box.disk.site import Site
 from flocknode.box.index.contents import KeptRow
 from flocknode.box.index.ledger import Ledger
 from flocknode.box.receive.secondlook import SECOND_LOOK
 from flocknode.box.receive.wants import Wants
-from flocknode.box.retention import DAY, KeepFor, beyond
+from flocknode.box.retention import DAY, HOUR, KeepFor, beyond
 from flocknode.box.settings import BoxSettings
 from flocknode.box.values import Hash, Path
 
@@ -54,7 +55,7 @@ class Pruner:
 
     @param wants: what is wanted.
     @param watched: the names that are to be looked at once more.
-    @param now: seconds; C{wall}: seconds since the epoch.
+    @param now: seconds; C{calendar}: how old something is.
     @param cancelled: whether to stop as soon as possible.
     """
 
@@ -67,7 +68,7 @@ class Pruner:
         *,
         watched: Callable[[], frozenset[bytes]],
         now: Callable[[], float],
-        wall: Callable[[], float],
+        calendar: Calendar,
         cancelled: Callable[[], bool],
     ) -> None:
         self._ledger = ledger
@@ -79,7 +80,7 @@ class Pruner:
         self._find_watched = watched
         self._watched: frozenset[bytes] = frozenset()
         self._now = now
-        self._wall = wall
+        self._calendar = calendar
         self._cancelled = cancelled
         self._changed: set[Path] = set()
         self._at: float | None = None
@@ -89,6 +90,7 @@ class Pruner:
 
     def begin(self) -> None:
         """Look at everything, now and every hour."""
+        self._save_date()
         self._all_at = self._now() + EVERY
         self._work = self._look_at_all()
 
@@ -129,6 +131,7 @@ class Pruner:
 
     def _look_at_changed(self) -> Iterator[None]:
         changed, self._changed, self._at = self._changed, set(), None
+        self._save_date()
         for path in changed:
             yield from self._look_at(path)
         yield from self._fit()
@@ -145,8 +148,14 @@ class Pruner:
             self._contents.forget_block_lists([want.content for want in self._wants.all()])
         yield
 
+    def _save_date(self) -> None:
+        """Nodes that never run for an hour must grow older as well."""
+        today = int(self._calendar.today())
+        if today - (self._ledger.date() or 0) >= HOUR:
+            self._ledger.set_date(today)
+
     def _look_at(self, path: Path) -> Iterator[None]:
-        for row in self._policy.drops(self._contents.kept_at(path), self._wall()):
+        for row in self._policy.drops(self._contents.kept_at(path), self._calendar.today()):
             self._drop(row)
             yield
         yield
@@ -168,7 +177,7 @@ class Pruner:
 
     def _clear_unknown(self) -> Iterator[None]:
         seconds = self._policy.seconds if isinstance(self._policy, KeepFor) else 0.0
-        names = self._versions.older(self._wall() - max(seconds, UNKNOWN))
+        names = self._versions.older(self._calendar.today() - max(seconds, UNKNOWN))
         known = self._contents.kept_names() if names else frozenset()
         for name in names:
             if name not in known:
