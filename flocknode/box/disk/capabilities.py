@@ -130,7 +130,7 @@ def _holds_name(directory: int, name: bytes) -> bool:
     """Can it be given, and does the disk show it as it was given?"""
     if not _works(lambda: _make(directory, name)):
         return False
-    shown = name in map(os.fsencode, os.listdir(directory))
+    shown = name in syscalls.names_in(directory)
     os.unlink(name, dir_fd=directory)
     return shown
 

@@ -17,6 +17,7 @@ from flocknode.box.content import BlockList, block_hash, block_length, verify
 from flocknode.box.disk.copying import next_data, write_sparse
 from flocknode.box.disk.folder import Folder
 from flocknode.box.disk.marker import open_private
+from flocknode.box.disk.syscalls import names_in
 from flocknode.box.values import Hash
 
 DIRECTORY = b"staging"
@@ -161,14 +162,14 @@ class Staging:
     def contents(self) -> frozenset[Hash]:
         """All content that has a file here, whole or not."""
         return frozenset(
-            Hash(bytes.fromhex(name))
-            for name in os.listdir(self.directory)
-            if _CONTENT.fullmatch(os.fsencode(name))
+            Hash(bytes.fromhex(name.decode("ascii")))
+            for name in names_in(self.directory)
+            if _CONTENT.fullmatch(name)
         )
 
     def sweep(self) -> None:
         """At start: remove what interrupted work left behind."""
-        for name in map(os.fsencode, os.listdir(self.directory)):
+        for name in names_in(self.directory):
             if name.startswith(b"tmp-"):
                 os.unlink(name, dir_fd=self.directory)
 

@@ -209,6 +209,21 @@ def open_beneath(root_fd: int, path: bytes, flags: int) -> int:
     raise _fail(number, path)
 
 
+def rewind(directory: int) -> None:
+    """
+    To be called before a directory is listed that was not opened just now.
+    Btrfs shows what was there when the descriptor was opened, or last set back to its
+    beginning; and CPython sets it back after it has listed it, not before.
+    """
+    os.lseek(directory, 0, os.SEEK_SET)
+
+
+def names_in(directory: int) -> list[bytes]:
+    """The names in a directory that is held open, in no order, as they are now."""
+    rewind(directory)
+    return [os.fsencode(name) for name in os.listdir(directory)]
+
+
 def begin_writing(descriptor: int) -> None:
     """
     Ask the system to begin writing all of a file to the disk.  Says nothing and

@@ -22,6 +22,7 @@ import attrs
 from flocknode.box.disk.copying import copy_content
 from flocknode.box.disk.folder import FileType, Folder, Stat
 from flocknode.box.disk.marker import open_private
+from flocknode.box.disk.syscalls import names_in
 
 DIRECTORY = b"versions"
 """Below C{.flocknode}."""
@@ -89,8 +90,7 @@ class VersionStore:
 
     def names(self) -> list[bytes]:
         """All that is kept, oldest first."""
-        found = map(os.fsencode, os.listdir(self.directory))
-        return sorted(name for name in found if _NAME.fullmatch(name))
+        return sorted(name for name in names_in(self.directory) if _NAME.fullmatch(name))
 
     def stat(self, name: bytes) -> Stat | None:
         """None if it is not there."""
@@ -183,7 +183,7 @@ class VersionStore:
         After a crash, and after C{Placer.recover}: what lies here that the
         index does not know.  Removes copies that were never finished.
         """
-        for name in map(os.fsencode, os.listdir(self.directory)):
+        for name in names_in(self.directory):
             if name.endswith(_COPY):
                 self.remove(name)
         return [self.settle(name) for name in self.names() if name not in known]

@@ -18,6 +18,7 @@ import msgspec
 
 from flocknode.box.content import block_hash, block_size_for, content_hash
 from flocknode.box.disk.folder import TYPES, FileType, Folder, Stat, is_reserved
+from flocknode.box.disk.syscalls import rewind
 from flocknode.box.index.columns import Disk, disk_tuple, signed
 from flocknode.box.paths import LONGEST_PATH
 from flocknode.box.survey.spread import Spread
@@ -189,6 +190,8 @@ class Scanner:
         found: list[tuple[bytes, Stat]] = []
         directories: list[bytes] = []
         names: list[bytes] = []
+        # It was opened, then watched: what came between the two must be seen as well.
+        rewind(directory)
         with os.scandir(directory) as entries:
             # scandir of a descriptor gives names as str.
             shown = {entry.name.encode(*_ENCODING): entry for entry in entries}
