@@ -178,7 +178,7 @@ class Conductor:
     def hear(self, member: Member, heartbeat: Heartbeat, trailer: Trailer, now: float) -> None:
         """A heartbeat of a member that shares this node's time."""
         current, round_id = self.round, trailer.round_id
-        if self._suspended or round_id in self._finished or not 0 < round_id <= self._slot + 1:
+        if self._suspended or not 0 < round_id <= self._slot + 1 or round_id in self._finished:
             return
         if current is not None and round_id == current.id:
             self._hear_own(current, member, heartbeat, trailer, now)
@@ -198,6 +198,11 @@ class Conductor:
             self._follow(current, now)
             current.stop_by(trailer.stop_slot, self._slot)
 
+    def vanished(self, member: MemberId) -> None:
+        """A member has fallen silent, or said that it is about to go."""
+        if self.round is not None:
+            self.round.suspects.add(member)
+
     def advance(self, now: float) -> None:
         """Do what is due: prepare, start, give up, stop."""
         current = self.round
@@ -208,10 +213,8 @@ class Conductor:
             self._shaper.begin(current.start_slot, self.plan, now)
         if not current.started and now >= current.start_at:
             self._start(current)
-        if current.started and not current.lost:
-            gone = any(current.is_lost(self._members[m]) for m in current.members)
-            if gone or current.leaderless(now):
-                self._lose(current)
+        if current.started and not current.lost and current.is_broken(self._members, now):
+            self._lose(current)
         if now >= self._stop_at(current):
             self._stop(current, now)
 

@@ -301,6 +301,7 @@ class Flock:
     def _lose(self, member: Member) -> None:
         member.gone()
         self._membership.lost(member.id)
+        self._conductor.vanished(member.id)
         self._forget(member)
         self._observer.lost(member.id)
 

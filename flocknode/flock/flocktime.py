@@ -49,12 +49,15 @@ connection that stalls for a second does not."""
 class Estimate:
     """
     What heartbeats of one member say about its clock.
+
+    @ivar least: seconds: own monotonic clock minus the other's flock time, plus
+        the least delay seen; infinite if nothing is known.
     """
 
     def __init__(self) -> None:
+        self.least = math.inf
         self._samples: deque[float] = deque(maxlen=WINDOW)
         self._above = 0
-        self._least = math.inf
 
     @property
     def known(self) -> bool:
@@ -66,19 +69,13 @@ class Estimate:
         """Whether the last heartbeat confirms it."""
         return self.known and not self._above
 
-    @property
-    def least(self) -> float:
-        """Seconds: own monotonic clock minus the other's flock time, plus the
-        least delay seen."""
-        return self._least
-
     def add(self, received: float, sent: float) -> None:
         """
         @param received: own monotonic clock.
         @param sent: the member's flock time.
         """
         sample = received - sent
-        if sample > self._least + TOLERANCE:
+        if sample > self.least + TOLERANCE:
             self._above += 1
             if self._above >= STALE_AFTER:
                 self._samples.clear()
@@ -87,16 +84,16 @@ class Estimate:
         samples = self._samples
         goes = samples[0] if len(samples) == WINDOW else math.inf
         samples.append(sample)
-        if sample <= self._least:
-            self._least = sample
-        elif goes <= self._least or len(samples) == 1:
+        if sample <= self.least:
+            self.least = sample
+        elif goes <= self.least or len(samples) == 1:
             # The least is gone, so look for another.
-            self._least = min(samples)
+            self.least = min(samples)
 
     def clear(self) -> None:
         """The other's clock, or the way to it, is not what it was."""
         self._samples.clear()
-        self._least = math.inf
+        self.least = math.inf
         self._above = 0
 
 
@@ -157,7 +154,7 @@ class FlockTime:
             on the other.
         """
         tolerance = TOLERANCE * 2 if shown else TOLERANCE
-        return estimate.known and abs(self.ahead_of(estimate)) <= tolerance
+        return abs(self._offset + estimate.least) <= tolerance
 
     def may_adopt(self, estimate: Estimate, now: float) -> bool:
         """Whether slots have numbers for years to come at the other's time."""

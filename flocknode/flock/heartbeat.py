@@ -17,13 +17,12 @@ timestamp are read here, since the rest depends on the code.
 
 from __future__ import annotations
 
-import enum
 import struct
 from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
-import attrs
+import msgspec
 
 from flocknode.errors import ProtocolError
 from flocknode.flock.interfaces import MemberId
@@ -60,8 +59,10 @@ ENDLESS: Final = 0xFFFFFFFF
 """The round id of constant cover, a round that nobody calls and that never stops."""
 
 
-class Flags(enum.IntFlag):
+class Flags:
     """
+    Bits; plain numbers, since every heartbeat is asked for them.
+
     @cvar CONSTANT: asks for constant cover; not shown by who only follows.
     @cvar LEAVING: is about to go.
     @cvar PAUSED: takes no part in rounds for now.
@@ -69,14 +70,13 @@ class Flags(enum.IntFlag):
         so that nobody in it is one who returns.
     """
 
-    CONSTANT = 1
-    LEAVING = 2
-    PAUSED = 4
-    FORMING = 8
+    CONSTANT: Final = 1
+    LEAVING: Final = 2
+    PAUSED: Final = 4
+    FORMING: Final = 8
 
 
-@attrs.frozen
-class Trailer:
+class Trailer(msgspec.Struct, frozen=True, gc=False):
     """
     What Flock 2 adds.  All but C{time_ms}, C{round_id} and C{stop_slot} are as
     of the boundary at which C{slot} began.
@@ -113,8 +113,7 @@ class Trailer:
     members: int
 
 
-@attrs.frozen
-class Heartbeat:
+class Heartbeat(msgspec.Struct, frozen=True, gc=False):
     """
     @ivar status: one of L{HEARTBEAT_CODES}.
     @ivar timestamp_ms: ms since 1970 by the sender's reckoning.

@@ -10,6 +10,8 @@ import math
 from collections import deque
 from typing import Final
 
+import attrs
+
 from flocknode.flock.rate import (
     LAST_STEP,
     SLOT_SECONDS,
@@ -19,7 +21,7 @@ from flocknode.flock.rate import (
 )
 
 REMEMBERED: Final = 6
-"""Slots that counts of frames are kept for."""
+"""Slots that it is remembered of what came."""
 FIRSTS: Final = 16
 """Slots of which it is remembered when the first frame came."""
 ENOUGH: Final = 3
@@ -33,17 +35,31 @@ SLACK: Final = 0.02
 the way differ."""
 
 
+@attrs.define(eq=False)
+class _Slot:
+    """
+    @ivar frames: of this slot that came.
+    @ivar passed: bytes that came while it was on, of whichever slot they are.
+    @ivar times: if it begins with a burst, when each of its frames came.
+    """
+
+    frames: int = 0
+    passed: int = 0
+    times: list[float] | None = None
+
+
+_NONE: Final = _Slot()
+
+
 class Intake:
     """
     Frames of one member, by the sender's slot.
     """
 
+    __slots__ = ("_firsts", "_slots")
+
     def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
-        self._passed: dict[int, int] = {}
-        # Of the newest slot with a burst, when each of its frames came.
-        self._slot = 0
-        self._times: list[float] = []
+        self._slots: dict[int, _Slot] = {}
         self._firsts: deque[float] = deque(maxlen=FIRSTS)
 
     def add(self, slot: int, after: float, size: int) -> None:
@@ -53,29 +69,25 @@ class Intake:
         @param after: seconds since the slot began, by this node's time.
         @param size: bytes.
         """
-        during = slot + math.floor(after / SLOT_SECONDS)
-        self._passed[during] = self._passed.get(during, 0) + size
-        if len(self._passed) > REMEMBERED:
-            del self._passed[next(iter(self._passed))]
-        count = self._counts[slot] = self._counts.get(slot, 0) + 1
-        if count == 1:
+        seen = self._slots.get(slot) or self._begin(slot)
+        if not seen.frames:
             self._firsts.append(after)
-            if len(self._counts) > REMEMBERED:
-                del self._counts[next(iter(self._counts))]
-        if has_burst(slot):
-            if slot != self._slot:
-                self._slot = slot
-                self._times.clear()
-            if len(self._times) < MOST_TIMES:
-                self._times.append(after)
+        seen.frames += 1
+        if seen.times is not None and len(seen.times) < MOST_TIMES:
+            seen.times.append(after)
+        if 0 <= after < SLOT_SECONDS:
+            seen.passed += size
+        else:
+            during = slot + math.floor(after / SLOT_SECONDS)
+            (self._slots.get(during) or self._begin(during)).passed += size
 
     def count(self, slot: int) -> int:
         """Frames of a slot."""
-        return self._counts.get(slot, 0)
+        return self._slots.get(slot, _NONE).frames
 
     def passed(self, slot: int) -> int:
         """Bytes that came while a slot was on, of whichever slot they are."""
-        return self._passed.get(slot, 0)
+        return self._slots.get(slot, _NONE).passed
 
     def seconds(self, slot: int, frames: int) -> float | None:
         """
@@ -85,9 +97,10 @@ class Intake:
 
         @return: None if it cannot be said.
         """
-        if slot != self._slot or len(self._times) < frames or len(self._firsts) < ENOUGH:
+        times = self._slots.get(slot, _NONE).times
+        if times is None or len(times) < frames or len(self._firsts) < ENOUGH:
             return None
-        return self._times[frames - 1] - min(self._times[0], min(self._firsts) + SLACK)
+        return times[frames - 1] - min(times[0], min(self._firsts) + SLACK)
 
     def renew(self) -> None:
         """The member's frames are at other times within a slot from now on."""
@@ -95,7 +108,12 @@ class Intake:
 
     def clear(self) -> None:
         """It fell silent."""
-        self._counts.clear()
-        self._passed.clear()
-        self._times.clear()
+        self._slots.clear()
         self._firsts.clear()
+
+    def _begin(self, slot: int) -> _Slot:
+        """Count what comes of, or during, one more slot."""
+        begun = self._slots[slot] = _Slot(times=[] if has_burst(slot) else None)
+        if len(self._slots) > REMEMBERED:
+            del self._slots[next(iter(self._slots))]
+        return begun

@@ -17,7 +17,9 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from flocknode.errors import ProtocolError
 from flocknode.flock.interfaces import MemberId, Priority
@@ -34,7 +36,7 @@ _HEADER_SIZE: Final = FRAME_HEADER.size
 _pack: Final = FRAME_HEADER.pack
 
 
-class Run(NamedTuple):
+class Run(msgspec.Struct, frozen=True, gc=False):
     """
     Adjacent bytes of one queue.
 
@@ -47,7 +49,7 @@ class Run(NamedTuple):
     priority: int
 
 
-class Built(NamedTuple):
+class Built(msgspec.Struct, frozen=True, gc=False):
     """
     A frame that is ready to leave.
 
@@ -124,12 +126,8 @@ class Outgoing:
         runs, used, start = self._take(size - _HEADER_SIZE)
         sequence = self._sequence
         self._sequence = sequence + 1
-        parts: list[bytes | memoryview] = [
-            _pack(self._topic, FRAME_CODE, self._epoch, sequence, slot, used, start)
-        ]
-        for run in runs:
-            parts.append(run.view)
-        message = b"".join(parts).ljust(size, b"\0")
+        header = _pack(self._topic, FRAME_CODE, self._epoch, sequence, slot, used, start)
+        message = b"".join([header, *[run.view for run in runs]]).ljust(size, b"\0")
         return Built(message, self.generation, sequence, tuple(runs))
 
     def sent(self, built: Built) -> tuple[int, int]:
@@ -139,8 +137,8 @@ class Outgoing:
         @return: bytes of each priority that are gone with it.
         """
         gone = [0, 0]
-        for view, _, priority in built.runs:
-            gone[priority] += len(view)
+        for run in built.runs:
+            gone[run.priority] += len(run.view)
         control, bulk = gone
         self._unsent[0] -= control
         self._unsent[1] -= bulk
@@ -180,8 +178,8 @@ class Outgoing:
         while room and used < self._unbuilt:
             queue = self._head or self._queues[0] or self._queues[1]
             run = queue.popleft()
-            view, skip, _ = run
-            size = len(view)
+            skip = run.skip
+            size = len(run.view)
             if size > room or (room < LENGTH.size and not skip):
                 run = self._cut(run, room, queue)
                 size = len(run.view)
@@ -201,7 +199,7 @@ class Outgoing:
 
         @return: what fits; nothing if it would be only a piece of a length.
         """
-        view, place, priority = run
+        view, place, priority = run.view, run.skip, run.priority
         cut = room
         while place < room:
             if room - place < LENGTH.size:
@@ -219,7 +217,7 @@ class Outgoing:
         return Run(view[:cut], run.skip, priority)
 
 
-class Arrival(NamedTuple):
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """
     What a frame was.
 
@@ -230,10 +228,7 @@ class Arrival(NamedTuple):
 
     fresh: bool
     gap: bool
-    data: memoryview
-
-
-_NOTHING: Final = memoryview(b"")
+    data: bytes | memoryview
 
 
 class Incoming:
@@ -252,7 +247,7 @@ class Incoming:
 
     def feed(self, frame: Frame) -> Arrival | None:
         """@return: None if it is a repetition."""
-        _, epoch, sequence, _, start, payload = frame
+        epoch, sequence, start = frame.epoch, frame.sequence, frame.start
         expected = self._expected
         fresh = epoch != self.epoch or not expected
         if fresh:
@@ -266,11 +261,11 @@ class Incoming:
             self._seeking = self._seeking or gap
         self._expected = sequence + 1
         if not self._seeking:
-            return Arrival(fresh, gap, payload)
+            return Arrival(fresh, gap, frame.payload)
         if start is None:
-            return Arrival(fresh, gap, _NOTHING)
+            return Arrival(fresh, gap, b"")
         self._seeking = False
-        return Arrival(fresh, gap, payload[start:])
+        return Arrival(fresh, gap, frame.payload[start:])
 
     def skip(self) -> None:
         """What came last could not be kept: go on at the next record start."""

@@ -18,7 +18,9 @@ One message part, big-endian::
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from flocknode.errors import ProtocolError
 from flocknode.flock.interfaces import MemberId
@@ -29,8 +31,8 @@ FRAME_SIZES: Final = (4117, 16405, 65557)
 """What a frame may measure in all; 4117 is Flock 1.0.0's file message."""
 NO_RECORD_START: Final = 0xFFFFFFFF
 _HEADER_SIZE: Final = FRAME_HEADER.size
-_NOTHING: Final = memoryview(b"")
-_unpack: Final = FRAME_HEADER.unpack_from
+_unpack: Final = struct.Struct(">B16s4sIQIII").unpack_from
+"""L{FRAME_HEADER}, with the topic's two parts apart."""
 
 FRAME_SUBSCRIPTION: Final = b"\0"
 HEARTBEAT_SUBSCRIPTIONS: Final = (b"1", b"4")
@@ -43,11 +45,11 @@ def frame_topic(receiver: MemberId) -> bytes:
     return FRAME_SUBSCRIPTION + receiver
 
 
-class Frame(NamedTuple):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """
     A frame as it came in.
 
-    @ivar payload: the used bytes only; may be a view of the message.
+    @ivar payload: the used bytes only; of a view, a view.
     @ivar start: index of the first record start in C{payload}, None if none.
     """
 
@@ -56,7 +58,7 @@ class Frame(NamedTuple):
     sequence: int
     slot: int
     start: int | None
-    payload: memoryview
+    payload: bytes | memoryview
 
 
 def parse_frame(message: bytes | memoryview) -> Frame:
@@ -64,8 +66,8 @@ def parse_frame(message: bytes | memoryview) -> Frame:
     size = len(message)
     if size not in FRAME_SIZES:
         raise ProtocolError(f"a frame does not measure {size} bytes")
-    topic, code, epoch, sequence, slot, used, start = _unpack(message)
-    if topic[0] != 0 or code != FRAME_CODE:
+    zero, receiver, code, epoch, sequence, slot, used, start = _unpack(message)
+    if zero or code != FRAME_CODE:
         raise ProtocolError("a frame does not start like this")
     if used > size - _HEADER_SIZE:
         raise ProtocolError("a frame cannot use more than it has")
@@ -73,5 +75,5 @@ def parse_frame(message: bytes | memoryview) -> Frame:
         start = None
     elif start >= used:
         raise ProtocolError("a record cannot start behind the payload")
-    payload = memoryview(message)[_HEADER_SIZE : _HEADER_SIZE + used] if used else _NOTHING
-    return Frame(topic[1:], epoch, sequence, slot, start, payload)
+    payload = message[_HEADER_SIZE : _HEADER_SIZE + used]
+    return Frame(receiver, epoch, sequence, slot, start, payload)

@@ -122,13 +122,13 @@ class Pulse:
         @param step: in force two slots ahead.
         @param delivered: the step that all incoming links delivered.
         """
-        flags = Flags.CONSTANT if self._constant else Flags(0)
+        flags = Flags.CONSTANT if self._constant else 0
         if self._leaving:
             flags |= Flags.LEAVING
         if now < self._forming_until:
             flags |= Flags.FORMING
         trailer = Trailer(
-            flags=int(flags),
+            flags=flags,
             slot=own.slot,
             time_ms=time_ms,
             digest=own.digest,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final, Protocol
 
 import attrs
@@ -104,6 +104,8 @@ class Round:
     @ivar started: it has started here.
     @ivar stop_slot: the first slot without frames, once known.
     @ivar lost: somebody was lost in it.
+    @ivar suspects: who may have left it without a word since that was asked last:
+        all others are there.
     """
 
     id: int
@@ -121,7 +123,11 @@ class Round:
     started: bool = False
     stop_slot: int | None = None
     lost: bool = False
+    suspects: set[MemberId] = attrs.field(init=False)
     _passed: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.suspects = set(self.members)
 
     def size(self, sigma: int, members: int) -> None:
         """It is planned for so many bytes, and so many members."""
@@ -183,6 +189,15 @@ class Round:
         """Whether this member left the round without a word."""
         return not member.alive or member.without_frames >= HEARTBEATS_WITHOUT_FRAMES
 
+    def is_broken(self, members: Mapping[MemberId, Member], now: float) -> bool:
+        """
+        Whether a member left the round without a word, or all who could lead it.
+
+        @param members: what is known of each peer.
+        """
+        self.suspects = {m for m in self.suspects & self.members if self.is_lost(members[m])}
+        return bool(self.suspects) or self.leaderless(now)
+
     def leaderless(self, now: float) -> bool:
         """Whether nobody is there any more who would show the stop slot."""
         return (
@@ -199,3 +214,5 @@ class Round:
             self.members.add(member.id)
         if self.started and self.expects_frames(trailer, member.since):
             member.without_frames += 1
+        if self.is_lost(member):
+            self.suspects.add(member.id)

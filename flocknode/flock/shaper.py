@@ -36,8 +36,6 @@ from flocknode.flock.rate import (
     has_burst,
 )
 
-_PRIORITIES: Final = tuple(Priority)
-"""To go through the class itself takes as long as to send a frame."""
 TICKS: Final = 50
 """Ticks of a slot; 10 ms each unless a slot is cut to end at a private time."""
 BURST_TICKS: Final = round(TICKS * BURST_SECONDS / SLOT_SECONDS)
@@ -90,18 +88,33 @@ class SlotPlan:
         return max(0, math.floor(passed + 1e-6) + 1)
 
 
-class _Case(NamedTuple):
+class _Course(NamedTuple):
     """
-    What of a L{_Quota} decides what is due.
+    How frames of a link are spread over ticks.
 
-    @ivar until: frames that come after C{end}.
+    @ivar base: and C{end}: the ticks over which C{due} frames are spread evenly.
+    @ivar until: frames that come after that.
     """
 
-    left: int
+    due: int
     base: int
     end: int
-    due: int
     until: int
+
+    def left_after(self, tick: int) -> int:
+        """Frames that are left after this tick, if nothing is late."""
+        due, base, end, until = self
+        if tick >= end:
+            return until
+        return until + due - -(-due * (tick - base + 1) // (end - base))
+
+
+_NOTHING: Final = _Course(0, 0, TICKS, 0)
+
+_Queue = tuple[MemberId, Priority]
+
+_Case = tuple[int, _Course]
+"""What of a L{_Quota} decides what is due: C{left} and C{course}."""
 
 
 @attrs.define(eq=False)
@@ -109,35 +122,25 @@ class _Quota:
     """
     What a link still has to carry in the slot.
 
+    @ivar queues: of the link, by priority.
     @ivar left: frames.
-    @ivar base: and C{end}: the ticks over which C{due} of them are spread; the
-        others come after that.
+    @ivar course: when they are due.
     """
 
     link: Outgoing
-    left: int = 0
-    base: int = 0
-    end: int = TICKS
-    due: int = 0
-    _until: int = 0
+    queues: Sequence[_Queue]
+    left: int
+    course: _Course
 
     def spread(self, due: int, base: int, end: int) -> None:
         """Let so many frames leave from one tick to before another."""
-        self.due, self.base, self.end = due, base, end
-        self._until = self.left - due
-
-    @property
-    def case(self) -> _Case:
-        """What L{_due_at} has to know."""
-        return _Case(self.left, self.base, self.end, self.due, self._until)
+        self.course = _Course(due, base, end, self.left - due)
 
 
 def _due_at(tick: int, case: _Case) -> int:
     """Frames due at this tick, if nothing is late."""
-    left, base, end, due, until = case
-    if tick >= end:
-        return left - until
-    return left - until - (due - -(-due * (tick - base + 1) // (end - base)))
+    left, course = case
+    return left - course.left_after(tick)
 
 
 @attrs.define(eq=False)
@@ -183,7 +186,10 @@ class Shaper:
         """
         self.due = math.inf
         self.tally = Tally()
-        self._quotas = [_Quota(link) for link in links]
+        self._quotas = [
+            _Quota(link, [(link.member, priority) for priority in Priority], 0, _NOTHING)
+            for link in links
+        ]
         self._send = send
         self._consumed = consumed
         self._plan_of: Callable[[int], SlotPlan | None] = _no_plan
@@ -194,7 +200,7 @@ class Shaper:
         self._counts: list[int] | None = None
         self._built: list[tuple[_Quota, Built]] = []
         # Bytes that have left and were not told yet.
-        self._gone: dict[tuple[MemberId, Priority], int] = {}
+        self._gone: dict[_Queue, int] = {}
 
     def begin(self, slot: int, plan: Callable[[int], SlotPlan | None], now: float) -> None:
         """
@@ -252,12 +258,10 @@ class Shaper:
         if plan is None:
             self.due = math.inf
             return
+        due, end = (plan.burst, BURST_TICKS) if plan.burst else (plan.frames, TICKS)
+        course = _Course(due, 0, end, plan.frames - due)
         for quota in self._quotas:
-            quota.left = plan.frames
-            if plan.burst:
-                quota.spread(plan.burst, 0, BURST_TICKS)
-            else:
-                quota.spread(plan.frames, 0, TICKS)
+            quota.left, quota.course = plan.frames, course
         self._schedule(0, now)
 
     def _leave(self, now: float) -> None:
@@ -277,19 +281,19 @@ class Shaper:
             # The last tick always comes, however late, if only it is this slot's.
             tick = max(tick, min(plan.next_tick(now), TICKS - 1))
         # Nearly always all links are in the same case, which is enough to look at.
-        cases = {quota.case for quota in self._quotas}
-        if tick < TICKS and any(case.left and _due_at(tick - 1, case) > 0 for case in cases):
+        cases = {(quota.left, quota.course) for quota in self._quotas}
+        if tick < TICKS and any(case[0] and _due_at(tick - 1, case) > 0 for case in cases):
             for quota in self._quotas:
-                if quota.left and _due_at(tick - 1, quota.case) > 0:
+                if quota.left and _due_at(tick - 1, (quota.left, quota.course)) > 0:
                     # Behind: spread what is left over what is left of the slot.
                     quota.spread(quota.left, tick, TICKS)
-            cases = {quota.case for quota in self._quotas}
+            cases = {(quota.left, quota.course) for quota in self._quotas}
         while tick < TICKS:
-            if any(tick >= case.end for case in cases):
+            if any(tick >= course.end for _, course in cases):
                 for quota in self._quotas:
-                    if tick >= quota.end:
+                    if tick >= quota.course.end:
                         quota.spread(quota.left, tick, TICKS)
-                cases = {quota.case for quota in self._quotas}
+                cases = {(quota.left, quota.course) for quota in self._quotas}
             counts = {case: min(_due_at(tick, case), plan.most) for case in cases}
             if any(counts.values()):
                 break
@@ -298,7 +302,7 @@ class Shaper:
             self._leave(now)
             return
         self._tick = tick
-        self._counts = [counts[quota.case] for quota in self._quotas]
+        self._counts = [counts[quota.left, quota.course] for quota in self._quotas]
         self.due = plan.time(tick - 1)
 
     def _build(self, plan: SlotPlan, counts: Sequence[int]) -> None:
@@ -327,18 +331,16 @@ class Shaper:
             # What was built before the queue was forgotten carries the forgotten.
             stale = frame.generation != link.generation
             leaving = link.build(plan.slot, plan.size) if stale else frame
-            member = link.member
-            if not send(member, leaving.message):
+            if not send(link.member, leaving.message):
                 blocked[quota] = [leaving]
                 continue
             quota.left -= 1
             sent += 1
             if leaving.runs:
                 filled += 1
-                for priority, size in zip(_PRIORITIES, link.sent(leaving), strict=True):
+                for queue, size in zip(quota.queues, link.sent(leaving), strict=True):
                     if size:
-                        key = member, priority
-                        gone[key] = gone.get(key, 0) + size
+                        gone[queue] = gone.get(queue, 0) + size
         self.tally.sent += sent
         self.tally.filled += filled
         for quota, frames in blocked.items():

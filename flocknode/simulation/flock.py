@@ -13,7 +13,7 @@ import attrs
 
 from flocknode.box.values import Hash
 from flocknode.exchange.exchange import Exchange
-from flocknode.flock.interfaces import FlockSettings, MemberId, Transport
+from flocknode.flock.interfaces import FlockSettings, MemberId, Priority, Transport
 from flocknode.simulation.network import Machine, Network
 from flocknode.simulation.scenario import Scenario
 from flocknode.simulation.witness import Witness
@@ -28,6 +28,54 @@ PIPE: Final = 0.01
 meanwhile goes along."""
 
 Call = tuple[str, tuple[Any, ...]]
+"""A method of the exchange, and what to call it with."""
+
+
+class Told:
+    """
+    What an engine told, in as few calls as say the same: what came in a row, and
+    what left, is one for each link.
+
+    @ivar waits: whether it is to be passed on.
+    """
+
+    def __init__(self) -> None:
+        self.waits = False
+        self._calls: list[Call] = []
+        self._came: dict[MemberId, list[bytes]] = {}
+        self._left: dict[tuple[MemberId, Priority], int] = {}
+
+    def received(self, member: MemberId, data: bytes) -> None:
+        """See L{flocknode.flock.interfaces.Observer}."""
+        came = self._came.get(member)
+        if came is None:
+            self._came[member] = [data]
+        else:
+            came.append(data)
+
+    def consumed(self, member: MemberId, priority: Priority, size: int) -> None:
+        """See L{flocknode.flock.interfaces.Observer}."""
+        link = member, priority
+        self._left[link] = self._left.get(link, 0) + size
+
+    def call(self, name: str, *arguments: Any) -> None:
+        """Anything else."""
+        self._settle()
+        self._calls.append((name, arguments))
+
+    def calls(self) -> list[Call]:
+        """All of it, in order."""
+        self._settle()
+        return self._calls
+
+    def _settle(self) -> None:
+        """What comes from now on is in another row."""
+        for link, size in self._left.items():
+            self._calls.append(("consumed", (*link, size)))
+        for member, came in self._came.items():
+            self._calls.append(("received", (member, b"".join(came))))
+        self._left.clear()
+        self._came.clear()
 
 
 class SimulatedMember(VirtualMember):
@@ -42,7 +90,7 @@ class SimulatedMember(VirtualMember):
     def __init__(self, flock: SimulatedFlock, me: MemberId, seed: int) -> None:
         super().__init__(flock, me, seed, flock.pool)
         self.flock = flock
-        self._told: list[Call] = []
+        self._told = Told()
 
     def round_started(self, round_id: int, counted: int, budget: int) -> None:
         """See L{flocknode.flock.interfaces.Observer}, as all of these."""
@@ -58,57 +106,35 @@ class SimulatedMember(VirtualMember):
 
     def build(self, transport: Transport, now: float, wall_ms: int) -> Engine:
         """See L{VirtualMember.build}."""
-        self._told = []
+        self._told = Told()
         return super().build(transport, now, wall_ms)
 
-    def _later(self, name: str, *arguments: Any) -> None:
-        if not self._told:
-            network = self.flock.network
-            network.at(network.time + PIPE, self._tell, self._told, self._exchange)
-        self._told.append((name, arguments))
+    def received(self, member: MemberId, data: bytes) -> None:
+        self._soon().received(member, data)
 
-    def _tell(self, told: list[Call], exchange: Exchange) -> None:
+    def consumed(self, member: MemberId, priority: Priority, size: int) -> None:
+        self._soon().consumed(member, priority, size)
+
+    def _later(self, name: str, *arguments: Any) -> None:
+        self._soon().call(name, *arguments)
+
+    def _soon(self) -> Told:
+        """What waits to be told; that it will be is seen to."""
+        told = self._told
+        if not told.waits:
+            told.waits = True
+            network = self.flock.network
+            network.at(network.time + PIPE, self._tell, told, self._exchange)
+        return told
+
+    def _tell(self, told: Told, exchange: Exchange) -> None:
         if told is not self._told:
             return  # an earlier life's
-        self._told = []
+        self._told = Told()
         if self._engine is not None:
             with exchange.together():
-                for name, arguments in _merged(told):
+                for name, arguments in told.calls():
                     getattr(exchange, name)(*arguments)
-
-
-def _merged(told: list[Call]) -> list[Call]:
-    """The same in fewer calls: what came, and what left, in a row at once."""
-    merged: list[Call] = []
-    came: dict[MemberId, list[bytes]] = {}
-    left: dict[tuple[Any, ...], int] = {}
-
-    def settle() -> None:
-        merged.extend([("consumed", (*key, size)) for key, size in left.items()])
-        merged.extend(
-            [
-                ("received", (who, data[0] if len(data) == 1 else b"".join(data)))
-                for who, data in came.items()
-            ]
-        )
-        came.clear()
-        left.clear()
-
-    for name, arguments in told:
-        if name == "received":
-            who, data = arguments
-            if who in came:
-                came[who].append(data)
-            else:
-                came[who] = [data]
-        elif name == "consumed":
-            key = arguments[:2]
-            left[key] = left.get(key, 0) + arguments[2]
-        else:
-            settle()
-            merged.append((name, arguments))
-    settle()
-    return merged
 
 
 class SimulatedFlock(VirtualFlock):

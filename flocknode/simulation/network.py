@@ -64,7 +64,8 @@ class Line:
     @ivar random: draws from [0, 1) for the jitter of each message that arrives.
     @ivar fate: the same for its loss.
     @ivar arrival: of the last message.
-    @ivar waiting: frames in its queue, with those that may have left since.
+    @ivar waiting: when each of the frames in its queue will have left, with those
+        that may have left since.
     @ivar slot: C{frames} and C{filled} (with payload) frames of C{size} bytes
         went out in it.
     """
@@ -74,7 +75,7 @@ class Line:
     random: Callable[[], float]
     fate: Callable[[], float]
     arrival: float = 0.0
-    waiting: int = 0
+    waiting: deque[float] = attrs.field(factory=deque)
     slot: bytes = b""
     frames: int = 0
     filled: int = 0
@@ -100,9 +101,8 @@ class Machine(Host):
         self.lines: dict[MemberId, Line] = {}
         self._net = cast(Network, network)
         self._free_at = 0.0
-        # What waits for the uplink: when it will have left, and on which line.
-        self._queue: deque[tuple[float, Line]] = deque()
-        self._inbox: dict[int, list[tuple[int, MemberId, bytes]]] = {}
+        # Frames on their way here, by when they will be looked for.
+        self._inbox: dict[int, list[tuple[MemberId, bytes]]] = {}
         self._looking = False
 
     @property
@@ -118,6 +118,8 @@ class Machine(Host):
     def start(self) -> None:
         """See L{Host.start}."""
         self._looking = self.in_round = False
+        # They were for the process that ran when they were sent.
+        self._inbox.clear()
         super().start()
 
     def crash(self) -> None:
@@ -143,11 +145,11 @@ class Machine(Host):
     def frame(self, to: MemberId, message: bytes) -> bool:
         """See L{flocknode.flock.interfaces.Transport}."""
         network, line = self._net, self.lines[to]
-        now, queue = network.time, self._queue
+        now, waiting = network.time, line.waiting
         slot, size = message[_SLOT], len(message)
-        while queue and queue[0][0] <= now:
-            queue.popleft()[1].waiting -= 1
-        if line.waiting >= self.frame_limit:
+        while waiting and waiting[0] <= now:
+            waiting.popleft()
+        if len(waiting) >= self.frame_limit:
             network.watcher.refused(self, slot)
             return False
         if slot != line.slot:
@@ -161,10 +163,7 @@ class Machine(Host):
         if network.watched or not self.in_round:
             network.watcher.frame(now, self, line)
         arrival = self._carry(line, size, now)
-        left = self._free_at
-        if left > now:
-            line.waiting += 1
-            queue.append((left, line))
+        waiting.append(self._free_at)
         if arrival:
             line.receiver.expect(arrival, self.me, message)
         return True
@@ -174,9 +173,9 @@ class Machine(Host):
         look = int(arrival / GRAIN) + 1
         frames = self._inbox.get(look)
         if frames is not None:
-            frames.append((self._life, sender, message))
+            frames.append((sender, message))
             return
-        self._inbox[look] = [(self._life, sender, message)]
+        self._inbox[look] = [(sender, message)]
         self._net.at(look * GRAIN, self._take, look)
 
     def arrive(self, life: int, sender: MemberId, message: bytes) -> None:
@@ -205,16 +204,15 @@ class Machine(Host):
 
     def _take(self, look: int) -> None:
         """Frames have arrived."""
-        frames = self._inbox.pop(look)
-        if self._net.time < self._still_until:
-            self._held += [(sender, message) for life, sender, message in frames]
+        frames, engine = self._inbox.pop(look, ()), self.engine
+        if engine is None:
             return
-        engine, now, current = self.engine, self.now, self._life
-        if engine is not None:
-            receive = engine.frame_received
-            for life, sender, message in frames:
-                if life == current:
-                    receive(sender, message, now)
+        if self._net.time < self._still_until:
+            self._held += frames
+            return
+        receive, now = engine.frame_received, self.now
+        for sender, message in frames:
+            receive(sender, message, now)
 
     def _look(self, life: int) -> None:
         engine = self.engine
@@ -313,7 +311,7 @@ class Network(VirtualNetwork):
     def _step(self) -> None:
         time, _, what, args = heapq.heappop(self._events)
         if time > self.time:
-            self._pass(time)
+            self.time = self.clock.rightNow = time
         what(*args)
 
     def _pass(self, time: float) -> None:

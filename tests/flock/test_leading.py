@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import attrs
+import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.flock.heartbeat import Trailer
@@ -88,7 +89,7 @@ class LeadingTests(SynchronousTestCase):
         self.before(BURST)
         for member, delivered in ((ANNA, anna), (BERT, bert)):
             self.send(member, BURST, frames_per_slot(20), 0.1)
-            self.members[member].trailer = attrs.evolve(
+            self.members[member].trailer = msgspec.structs.replace(
                 TRAILER, slot=slot + 1, delivered=delivered
             )
         self.leading.boundary(BURST + 2, (ME, ANNA, BERT), Running())

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 
-import attrs
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -147,7 +147,7 @@ class CallTests(SynchronousTestCase):
         self.assertFalse(complete(snapshot(), [Shown(trailer(), 50.2), None], 50.6))
 
     def test_one_of_another_set_does_not(self) -> None:
-        shown = [Shown(attrs.evolve(trailer(), members=1), 50.2)]
+        shown = [Shown(msgspec.structs.replace(trailer(), members=1), 50.2)]
         self.assertFalse(complete(snapshot(), shown, 50.6))
 
     def test_what_is_new_adds_up_and_of_backlogs_the_greatest_counts(self) -> None:
