@@ -5,8 +5,10 @@ Tests for L{flocknode.ownprocess}.
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import sys
+from types import SimpleNamespace
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -35,6 +37,21 @@ class Preparing(SynchronousTestCase):
             self.limits = soft, hard
             ownprocess.prepare()
             self.assertEqual(self.limits, (wanted, hard))
+
+    def test_free_memory_is_kept_where_glibc_is_the_one_to_keep_it(self) -> None:
+        told: list[tuple[int, int]] = []
+        library = SimpleNamespace(mallopt=lambda *option: told.append(option))
+        self.patch(ctypes, "CDLL", lambda _name: library)
+        self.patch(sys, "platform", "linux")
+        ownprocess.keep_memory()
+        # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD.
+        self.assertEqual(told, [(-1, ownprocess.KEPT), (-3, ownprocess.APART)])
+        for other in (SimpleNamespace(), None):
+            if other is None:
+                self.patch(sys, "platform", "darwin")
+            self.patch(ctypes, "CDLL", lambda _name, other=other: other)
+            ownprocess.keep_memory()
+        self.assertEqual(len(told), 2)
 
     def test_threads_take_turns_more_often(self) -> None:
         ownprocess.prepare()

@@ -230,6 +230,8 @@ _DECODERS: Final[dict[int, msgspec.msgpack.Decoder[Record]]] = {
     for tag, kind in enumerate((Hello, Index, Ack, Want, Piece, Have, Gone, Cancel), 1)
 }
 _encoder: Final = msgspec.msgpack.Encoder()
+_NO_BYTES: Final = _encoder.encode(b"")
+
 
 
 def encode(record: Record | EncodedIndex) -> bytes:
@@ -242,14 +244,18 @@ def encode_pieces(hash: bytes, data: bytes) -> Iterator[bytes]:
     """A whole block as L{Piece} records, in runs of at most L{RUN}."""
     view = memoryview(data)
     for start in range(0, len(data), RUN * PIECE_SIZE):
-        run = bytearray()
+        run: list[bytes | memoryview] = []
         for offset in range(start, min(start + RUN * PIECE_SIZE, len(data)), PIECE_SIZE):
-            at = len(run)
-            run += b"\0\0\0\0"
-            piece = Piece(hash, offset, view[offset : offset + PIECE_SIZE])  # type: ignore[arg-type]
-            _encoder.encode_into(piece, run, at + LENGTH.size)
-            LENGTH.pack_into(run, at, len(run) - at - LENGTH.size)
-        yield bytes(run)
+            part = view[offset : offset + PIECE_SIZE]
+            # All of the record but its last field, which is copied once, below.
+            head = _encoder.encode(Piece(hash, offset, b""))[: -len(_NO_BYTES)] + _bin(len(part))
+            run += (LENGTH.pack(len(head) + len(part)), head, part)
+        yield b"".join(run)
+
+
+def _bin(size: int) -> bytes:
+    """How msgpack begins so many bytes."""
+    return struct.pack(">BB", 0xC4, size) if size < 256 else struct.pack(">BH", 0xC5, size)
 
 
 def encode_entry(entry: EntryRecord) -> msgspec.Raw:

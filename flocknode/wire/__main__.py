@@ -15,6 +15,7 @@ import sys
 from twisted.internet.main import installReactor
 from twisted.internet.protocol import Factory
 
+from flocknode.ownprocess import keep_memory
 from flocknode.wire.timer import PunctualReactor, go_first
 
 PORT_DESCRIPTOR = 3
@@ -28,6 +29,7 @@ def main() -> None:
         is_socket = False
     if not is_socket:
         sys.exit("flocknode.wire is started by a flocknode node and by nobody else.")
+    keep_memory()
     reactor = PunctualReactor()
     # Before anything imports txZMQ, which takes the reactor that it finds.
     installReactor(reactor)

@@ -72,7 +72,7 @@ class FairConnection(ZmqConnection):  # type: ignore[misc]
             except zmq.Again:
                 return
             try:
-                self.messageReceived(parts)
+                self.views_received(parts)
             except Exception:
                 self._log.failure("a message could not be taken")
             size += len(parts[0])
@@ -80,11 +80,20 @@ class FairConnection(ZmqConnection):  # type: ignore[misc]
                 break
         self._next_turn()
 
-    def _receive(self) -> list[bytes]:
+    def views_received(self, message: list[memoryview]) -> None:
+        """
+        A message came.  For whoever need not copy all of it; views that are kept
+        keep what libzmq has for the whole part.
+        """
+        self.messageReceived([bytes(part) for part in message])
+
+    def _receive(self) -> list[memoryview]:
         socket = self.socket
-        parts = [socket.recv(zmq.NOBLOCK)]
-        while socket.getsockopt(zmq.RCVMORE):
-            parts.append(socket.recv(zmq.NOBLOCK))
+        frame = socket.recv(zmq.NOBLOCK, copy=False)
+        parts = [frame.buffer]
+        while frame.more:
+            frame = socket.recv(zmq.NOBLOCK, copy=False)
+            parts.append(frame.buffer)
         return parts
 
     def send(self, message: bytes | list[bytes]) -> None:

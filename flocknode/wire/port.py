@@ -228,16 +228,16 @@ class Port(TwistedProtocol, Generic[M]):
         """Send a typed message; it is never refused."""
         self._write((encode(message),))
 
-    def send_data(self, member: bytes, priority: int, data: bytes) -> bool:
+    def send_data(self, member: bytes, priority: int, *data: bytes) -> bool:
         """
         Send bytes of a link.
 
-        @param data: at most L{MAX_DATA} bytes.
+        @param data: at most L{MAX_DATA} bytes in all; they arrive as one.
         @return: false if they were refused and are lost.
         """
         if self._full:
             return False
-        self._write((data_header(member, priority, len(data)), data))
+        self._write((data_header(member, priority, sum(map(len, data))), *data))
         if self._limit is not None and self._waiting_size >= self._limit:
             self._full = True
         return True

@@ -142,7 +142,7 @@ class Wire:
             self._flock.heartbeat_received(member, message, now)
             self._alarm.hurry(now)
 
-    def frame_received(self, member: MemberId, message: bytes) -> None:
+    def frame_received(self, member: MemberId, message: bytes | memoryview) -> None:
         """A peer's frame for this node came."""
         if self._flock is not None:
             now = self._reactor.seconds()

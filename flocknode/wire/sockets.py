@@ -72,8 +72,8 @@ class Receiver(Protocol):
     def heartbeat_received(self, member: MemberId, message: bytes) -> None:
         """The member published a heartbeat."""
 
-    def frame_received(self, member: MemberId, message: bytes) -> None:
-        """The member published a frame for this node."""
+    def frame_received(self, member: MemberId, message: bytes | memoryview) -> None:
+        """The member published a frame for this node; it is not to be kept as it is."""
 
 
 class Publisher(FairConnection):
@@ -219,17 +219,20 @@ class Subscriber(FairConnection):
             self._connect()
         self.heard = False
 
-    def messageReceived(self, message: list[bytes]) -> None:
-        """Tell frames from heartbeats; drop what is neither."""
+    def views_received(self, message: list[memoryview]) -> None:
+        """
+        Tell frames from heartbeats; drop what is neither.  Of frames only what is
+        no padding will be copied.
+        """
         self.heard = True
         if len(message) != 1:
             return
         content = message[0]
-        first = content[:1]
+        first = bytes(content[:1])
         if first == FRAME_SUBSCRIPTION:
             self._to.frame_received(self._peer.id, content)
         elif first in HEARTBEAT_SUBSCRIPTIONS:
-            self._to.heartbeat_received(self._peer.id, content)
+            self._to.heartbeat_received(self._peer.id, bytes(content))
 
     def _connect(self) -> None:
         endpoint = self._endpoints[0]

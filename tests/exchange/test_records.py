@@ -121,6 +121,15 @@ class OnTheLink(SynchronousTestCase):
         ]
         self.assertEqual(b"".join(runs), b"".join(expected))
 
+    @given(st.sampled_from((1, 31, 255, 256, PIECE_SIZE - 1, PIECE_SIZE, PIECE_SIZE + 255)))
+    def test_pieces_of_every_size_are_encoded_as_any_record_is(self, size: int) -> None:
+        block = bytes(range(251)) * (size // 251 + 1)
+        expected = [
+            encode(Piece(HASH, offset, block[offset : min(offset + PIECE_SIZE, size)]))
+            for offset in range(0, size, PIECE_SIZE)
+        ]
+        self.assertEqual(list(encode_pieces(HASH, block[:size])), [b"".join(expected)])
+
 
 class FromOutside(SynchronousTestCase):
     """Bytes that nobody of ours has sent."""

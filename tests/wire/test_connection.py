@@ -25,11 +25,11 @@ class Flooded(FairConnection):
         self.count, self.size = count, size
         self.taken = 0
 
-    def _receive(self) -> list[bytes]:
+    def _receive(self) -> list[memoryview]:
         if not self.count:
             raise zmq.Again
         self.count -= 1
-        return [bytes(self.size)]
+        return [memoryview(bytes(self.size))]
 
     def messageReceived(self, message: list[bytes]) -> None:
         self.taken += 1

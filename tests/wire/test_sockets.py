@@ -39,8 +39,8 @@ class Ear:
     def heartbeat_received(self, member: MemberId, message: bytes) -> None:
         self.heartbeats.append((member, message))
 
-    def frame_received(self, member: MemberId, message: bytes) -> None:
-        self.frames.append((member, message))
+    def frame_received(self, member: MemberId, message: bytes | memoryview) -> None:
+        self.frames.append((member, bytes(message)))
 
 
 class Node:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
@@ -26,9 +28,13 @@ from flocknode.wire.messages import (
     ToWire,
 )
 from flocknode.wire.port import MAX_DATA, Port, PortParser
-from flocknode.wire.teller import PATIENCE, Teller
+from flocknode.wire.teller import MESSAGE, PATIENCE, Teller, in_messages
 
 ANNA, BERT = MemberId(b"a" * 16), MemberId(b"b" * 16)
+
+
+def _chunk(size: int) -> bytes:
+    return bytes([size % 251]) * size
 
 
 class Wire:
@@ -109,6 +115,15 @@ class TellerTests(SynchronousTestCase):
         parts = self._told()
         self.assertGreater(len(parts), 2)
         self.assertEqual(b"".join(part.data for part in parts), data)
+
+    @given(st.lists(st.integers(1, 3 * MESSAGE).map(_chunk), max_size=6))
+    def test_messages_are_bounded_and_nothing_is_lost_between_them(
+        self, chunks: list[bytes]
+    ) -> None:
+        messages = list(in_messages(chunks))
+        self.assertEqual(b"".join(map(b"".join, messages)), b"".join(chunks))
+        for message in messages:
+            self.assertLessEqual(sum(map(len, message)), MESSAGE)
 
     def test_what_was_consumed_in_a_turn_is_summed_up(self) -> None:
         self.teller.consumed(ANNA, Priority.BULK, 10)
