@@ -39,11 +39,13 @@ class Watched(Protocol):
     Nodes that keep a folder equal; see L{benchmarks.watched}.
 
     @ivar count: how many.
-    @ivar switch: between them, if there is one.
     """
 
     count: int
-    switch: Switch | None
+
+    @property
+    def switch(self) -> Switch | None:
+        """Between them, if there is one."""
 
     def box(self, node: int) -> Path:
         """The folder that is kept equal."""
