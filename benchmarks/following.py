@@ -18,7 +18,8 @@ import threading
 import time
 from pathlib import Path
 
-from benchmarks.switch import Switch, WatchedCluster
+from benchmarks.switch import Switch
+from benchmarks.watched import WatchedCluster
 
 NODES = 3
 _pause = threading.Event()

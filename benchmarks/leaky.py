@@ -4,7 +4,8 @@ A node with a leak planted into its wire process, as the control of
 L{benchmarks.anonymity}: attacks that do not find it are worth nothing.  Which one,
 the environment says (L{CHOICE}): C{eager}, what is queued is also sent at once;
 or C{thrifty}, of empty frames one in L{KEPT} is sent, so that whoever sends
-content is seen to.
+content is seen to.  C{hasty} is no leak: news of a node that was cut off wait for
+seconds (L{HASTE}) after its return and not for minutes, so that many can be.
 
 Started like twistd: C{python -m benchmarks.leaky -n flocknode ...}.  The node
 starts this module once more as its wire process, and there the leaking parts
@@ -20,12 +21,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import attrs
+
 from flocknode.flock import core
 from flocknode.flock.core import Flock
-from flocknode.flock.interfaces import MemberId, Priority
+from flocknode.flock.interfaces import FlockSettings, MemberId, Priority
 from flocknode.flock.leading import Leading
 from flocknode.flock.link import Outgoing
 from flocknode.flock.messages import parse_frame
+from flocknode.flock.pulse import Pulse
 from flocknode.flock.rate import UNMEASURED
 from flocknode.flock.rounds import Sending
 from flocknode.flock.shaper import Shaper
@@ -37,6 +41,8 @@ CHOICE = "FLOCKNODE_LEAK"
 
 KEPT = 4
 """With none at all, others take a link that carries nothing for a lost one."""
+
+HASTE = (1.5, 5.0)
 
 Queue = Callable[[Any, MemberId, Priority, bytes], None]
 
@@ -90,6 +96,13 @@ class Unmeasured(Leading):
         return UNMEASURED
 
 
+class Hasty(Pulse):
+    """Waits less long after a return."""
+
+    def __init__(self, settings: FlockSettings, *rest: Any) -> None:
+        super().__init__(attrs.evolve(settings, return_wait=HASTE), *rest)
+
+
 class _Redirected:
     """A reactor that starts this module where a wire process is wanted."""
 
@@ -124,6 +137,8 @@ def _wire() -> None:
 
     if os.environ[CHOICE] == "eager":
         Flock.queue = eagerly(Flock.queue)  # type: ignore[method-assign, assignment]
+    elif os.environ[CHOICE] == "hasty":
+        core.Pulse = Hasty  # type: ignore[attr-defined]
     else:
         Flock.shaper = Thrifty
         core.Leading = Unmeasured  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tests.integration.cluster import Cluster, free_ports, wait_until
@@ -52,17 +53,28 @@ class Flocknode:
 
 
 class Syncthing:
-    """Three instances in one cluster, one folder."""
+    """Instances in one cluster, one folder."""
 
     name = "Syncthing"
 
-    def __init__(self, top: Path) -> None:
+    def __init__(
+        self, top: Path, listening: Sequence[tuple[str, int]] = (), delay: int = 10
+    ) -> None:
+        """
+        @param listening: address and port of each instance; if none is given, of
+            three on loopback.
+        @param delay: seconds for which changes are collected.
+        """
         self._top = top
+        self._delay = delay
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._ports = free_ports(6)
-        ids = []
-        for node in range(3):
-            home = self._home(node)
+        count = len(listening) or 3
+        ports = free_ports(2 * count)
+        self._listening = list(listening) or [("127.0.0.1", port) for port in ports[count:]]
+        self._consoles = ports[:count]
+        self._ids: list[str] = []
+        for node in range(count):
+            home = self.home(node)
             self.box(node).mkdir(parents=True)
             (self.box(node) / ".stfolder").mkdir()
             subprocess.run(
@@ -73,47 +85,58 @@ class Syncthing:
             )
             device = ET.parse(home / "config.xml").getroot().find("device")
             assert device is not None
-            ids.append(device.attrib["id"])
-        for node in range(3):
-            self._configure(node, ids)
+            self._ids.append(device.attrib["id"])
+        for node in range(count):
+            self._configure(node)
 
-    def _home(self, node: int) -> Path:
+    def home(self, node: int) -> Path:
+        """Where an instance keeps what it needs."""
         return self._top / f"home{node}"
 
     def box(self, node: int) -> Path:
         return self._top / f"box{node}"
 
-    def _configure(self, node: int, ids: list[str]) -> None:
-        path = self._home(node) / "config.xml"
+    def folders(self, node: int) -> Sequence[ET.Element]:
+        """What an instance shares."""
+        return [self.element("papers", self.box(node), range(len(self._listening)))]
+
+    def element(self, name: str, path: Path, members: Iterable[int]) -> ET.Element:
+        """A folder of the configuration."""
+        # The values of one that is added in its user interface.
+        folder = ET.Element(
+            "folder",
+            id=name,
+            path=str(path),
+            type="sendreceive",
+            rescanIntervalS="3600",
+            fsWatcherEnabled="true",
+            fsWatcherDelayS=str(self._delay),
+        )
+        for member in members:
+            ET.SubElement(folder, "device", id=self._ids[member])
+        return folder
+
+    def _configure(self, node: int) -> None:
+        path = self.home(node) / "config.xml"
         document = ET.parse(path)
         root = document.getroot()
         for old in root.findall("device"):
             root.remove(old)
-        # The values of a folder that is added in its user interface.
-        folder = ET.SubElement(
-            root,
-            "folder",
-            id="papers",
-            path=str(self.box(node)),
-            type="sendreceive",
-            rescanIntervalS="3600",
-            fsWatcherEnabled="true",
-            fsWatcherDelayS="10",
-        )
-        for other, identity in enumerate(ids):
-            ET.SubElement(folder, "device", id=identity)
+        root.extend(self.folders(node))
+        for identity, (host, port) in zip(self._ids, self._listening, strict=True):
             device = ET.SubElement(root, "device", id=identity, compression="metadata")
-            ET.SubElement(device, "address").text = f"tcp://127.0.0.1:{self._ports[other]}"
+            ET.SubElement(device, "address").text = f"tcp://{host}:{port}"
         options = root.find("options")
         gui = root.find("gui")
         assert options is not None
         assert gui is not None
         address = gui.find("address")
         assert address is not None
-        address.text = f"127.0.0.1:{self._ports[3 + node]}"
+        address.text = f"127.0.0.1:{self._consoles[node]}"
         for old in options.findall("listenAddress"):
             options.remove(old)
-        ET.SubElement(options, "listenAddress").text = f"tcp://127.0.0.1:{self._ports[node]}"
+        host, port = self._listening[node]
+        ET.SubElement(options, "listenAddress").text = f"tcp://{host}:{port}"
         for key, value in {
             "globalAnnounceEnabled": "false",
             "localAnnounceEnabled": "false",
@@ -130,19 +153,24 @@ class Syncthing:
             found.text = value
         document.write(path)
 
+    def command(self, node: int) -> list[str]:
+        """What starts an instance."""
+        home = f"--home={self.home(node)}"
+        return ["syncthing", "serve", home, "--no-browser", "--no-restart"]
+
     def start(self) -> None:
-        for node in range(3):
+        count = len(self._listening)
+        for node in range(count):
             self._processes.append(
                 subprocess.Popen(
-                    ["syncthing", "serve", f"--home={self._home(node)}", "--no-browser",
-                     "--no-restart"],
+                    self.command(node),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     env={**os.environ, "STNOUPGRADE": "1"},
                 )
-            )  # fmt: skip
+            )
         (self.box(0) / "probe").write_bytes(b"probe")
-        for node in (1, 2):
+        for node in range(1, count):
             wait_until((self.box(node) / "probe").exists, "Syncthing starts")
 
     def settle(self) -> None:

@@ -12,163 +12,180 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
+from typing import Final, NamedTuple, Protocol
 
-from benchmarks.switch import WatchedCluster
-from flocknode.flock.status import SENDING
-from tests.integration.cluster import wait_until
+from benchmarks.switch import Switch
+from benchmarks.watched import ARCHIVE, FILM, patiently
+from flocknode.observe.labels import Cut, Label
 
 KINDS = ("large file", "many files", "delete", "while hashing")
 CUT = "cut off"
 """A large file, and while it spreads all packets of some node are lost."""
-AWAY = 4.0
-"""Seconds: longer than it takes to be given up."""
-LARGE = 2 << 20
-MANY = 60
-ARCHIVE = "archive"
-"""A box that every node has for itself, with one large file to be hashed."""
+SPREADING: Final = 2.5
+"""Seconds, in any moment of which that begins."""
+AWAY: Final = (2.5, 7.0)
+"""Seconds between which it lasts: longer than it takes to be given up."""
+LARGE: Final = 2 << 20
+MANY: Final = 60
 
 _pause = threading.Event()
 
 
-def patiently(condition: Callable[[], object], what: str) -> None:
-    """Wait for it, and ask seldom: who asks keeps the machine busy."""
+class Watched(Protocol):
+    """
+    Nodes that keep a folder equal; see L{benchmarks.watched}.
 
-    def seldom() -> bool:
-        _pause.wait(0.25)
-        return bool(condition())
+    @ivar count: how many.
+    """
 
-    wait_until(seldom, what, patience=12)  # counts its own pauses only
+    count: int
+
+    @property
+    def switch(self) -> Switch | None:
+        """Between them, if there is one."""
+
+    def box(self, node: int) -> Path:
+        """The folder that is kept equal."""
+
+    def folder(self, node: int) -> Path:
+        """Another one, on the same disk."""
+
+    def address(self, node: int) -> str:
+        """As the observer names it."""
+
+    def hash_archive(self, node: int) -> None:
+        """Give it something to do of which others hear nothing."""
+
+    def busy(self) -> bool:
+        """Whether something is being spread."""
+
+
+class Job(NamedTuple):
+    """
+    @ivar lost: the node that is cut off meanwhile, if any.
+    """
+
+    node: int
+    kind: str
+    lost: int | None = None
+
+
+def jobs(count: int, kinds: Sequence[str], chance: random.Random) -> Iterator[Job]:
+    """
+    Without end: out of a deck that holds each combination once.  Who is cut off
+    is as often the source as each of the others is.
+    """
+    while True:
+        deck = [
+            Job(node, kind, lost)
+            for node, kind in product(range(count), kinds)
+            for lost in (range(count) if kind == CUT else (None,))
+        ]
+        chance.shuffle(deck)
+        yield from deck
 
 
 class Sources:
     """
-    @ivar labels: (seconds since 1970, address of the source, kind).
+    @ivar labels: who did what, in the order of time.
     """
 
     def __init__(
         self,
-        cluster: WatchedCluster,
+        watched: Watched,
         seed: int,
         archive: int,
         kinds: Sequence[str] = KINDS,
+        skip: int = 0,
     ) -> None:
         """
         @param archive: MiB of the file to be hashed.
         @param kinds: what happens, each equally often; C{CUT} needs a switch.
+        @param skip: so many of the changes of this seed were made in an earlier run.
         """
-        self._kinds = kinds
-        self.labels: list[tuple[float, str, str]] = []
-        self._cluster = cluster
-        self._random = random.Random(seed)
-        self._deck: list[tuple[int, str]] = []
+        self.labels: list[Label] = []
+        self._watched = watched
+        self._random = random.Random(f"{seed} after {skip}")
+        self._jobs = jobs(watched.count, kinds, random.Random(seed))
+        for _ in range(skip):
+            next(self._jobs)
         self._number = 0
         self._deletable: list[str] = []
         data = os.urandom(1 << 20)
-        for node in range(cluster.count):
-            folder = cluster.folder(node) / ARCHIVE
-            folder.mkdir()
-            with (folder / "film").open("wb") as file:
+        for node in range(watched.count):
+            with (watched.folder(node) / ARCHIVE / FILM).open("wb") as file:
                 for number in range(archive):
                     file.write(number.to_bytes(4, "big") + data[4:])
-            config = cluster.folder(node) / "config"
-            config.write_text(f"box = {ARCHIVE}{node}@{ARCHIVE}\n" + config.read_text())
-
-    def address(self, node: int) -> str:
-        """As the observer names it."""
-        endpoint = self._cluster.endpoints[node].removeprefix("tcp://")
-        return endpoint if self._cluster.switch is None else endpoint.rpartition(":")[0]
-
-    def survey(self) -> None:
-        """Let all nodes read their archives, of which no round shall speak."""
-        self._cluster.start()
-        patiently(self._surveyed, "all folders are read")
-        for node in range(self._cluster.count):
-            self._cluster.kill(node)
-
-    def _surveyed(self) -> bool:
-        states = [self._cluster.status(node) for node in range(self._cluster.count)]
-        return all(
-            state and all(box["files"] for box in state["boxes"] if box["name"] != "papers")
-            for state in states
-        )
-
-    def settle(self) -> None:
-        """Wait until nothing is going on."""
-        patiently(self._cluster.settled, "in sync and idle")
 
     def change(self, kind: str = "") -> None:
         """One change, and until all have it; of any kind, if none is given."""
-        if kind:
-            node = self._random.randrange(self._cluster.count)
-        else:
-            node, kind = self._draw()
-        _pause.wait(self._random.uniform(0.0, 1.0))
-        box = self._cluster.box(node)
-        name = f"{self._number:04}"
-        self._number += 1
+        chance, watched = self._random, self._watched
+        job = Job(chance.randrange(watched.count), kind) if kind else next(self._jobs)
+        kind = job.kind
         if kind == "delete" and not self._deletable:
             kind = "many files"
-        self.labels.append((time.time(), self.address(node), kind))
+        _pause.wait(chance.uniform(0.0, 1.0))
+        name = f"{self._number:04}"
+        self._number += 1
+        self.labels.append(Label(time.time(), watched.address(job.node), kind))
         if kind == "delete":
-            gone = self._deletable.pop(self._random.randrange(len(self._deletable)))
-            (box / gone).unlink()
+            gone = self._deletable.pop(chance.randrange(len(self._deletable)))
+            (watched.box(job.node) / gone).unlink()
             self._everywhere(lambda path: not (path / gone).exists())
             return
-        if kind in ("large file", CUT):
-            whole = self._cluster.folder(node) / name
-            whole.write_bytes(os.urandom(LARGE))
-            whole.rename(box / name)
-        elif kind == "many files":
-            (box / name).mkdir()
-            for number in range(MANY):
-                (box / name / f"{number}").write_bytes(os.urandom(1000))
-        else:
-            film = self._cluster.folder(node) / ARCHIVE / "film"
-            # Another ctime: it is hashed anew, and found to be as it was.
-            os.utime(film, ns=(time.time_ns(), film.stat().st_mtime_ns))
-            (box / name).write_bytes(os.urandom(1000))
+        there = watched.box(job.node) / name
+        self._make(there, job.node, kind)
         if kind != "many files":
             self._deletable.append(name)
-        if kind == CUT:
-            self._cut_off()
-        wanted = self._wanted(box / name)
-        self._everywhere(lambda path: self._wanted(path / name) == wanted)
+        if job.lost is not None:
+            self._cut_off(job.lost)
+        wanted = _amount(there)
+        self._everywhere(lambda path: _amount(path / name) == wanted)
 
-    def _cut_off(self) -> None:
+    def _make(self, there: Path, node: int, kind: str) -> None:
+        """What is new."""
+        if kind in ("large file", CUT):
+            whole = self._watched.folder(node) / there.name
+            whole.write_bytes(os.urandom(LARGE))
+            whole.rename(there)
+        elif kind == "many files":
+            there.mkdir()
+            for number in range(MANY):
+                (there / f"{number}").write_bytes(os.urandom(1000))
+        else:
+            self._watched.hash_archive(node)
+            there.write_bytes(os.urandom(1000))
+
+    def _cut_off(self, lost: int) -> None:
         """Lose a node, whoever it is, in the middle of the round."""
-        switch = self._cluster.switch
+        switch = self._watched.switch
         assert switch is not None
-        lost = self._random.randrange(self._cluster.count)
-        patiently(self._in_round, "a round is on")
+        patiently(self._watched.busy, "a round is on")
+        _pause.wait(self._random.uniform(0.0, SPREADING))
+        begin = time.time()
         switch.cut_off(lost)
-        _pause.wait(AWAY)
+        _pause.wait(self._random.uniform(*AWAY))
         switch.cut_off(lost, False)
-
-    def _in_round(self) -> bool:
-        return (self._cluster.status(0) or {}).get("code") in SENDING
-
-    def _draw(self) -> tuple[int, str]:
-        """The next node and kind, out of a deck that holds each pair once."""
-        if not self._deck:
-            self._deck = list(product(range(self._cluster.count), self._kinds))
-            self._random.shuffle(self._deck)
-        return self._deck.pop()
-
-    @staticmethod
-    def _wanted(path: Path) -> int:
-        try:
-            return len(os.listdir(path)) if path.is_dir() else path.stat().st_size
-        except FileNotFoundError:
-            return -1
+        label = self.labels[-1]
+        cut = Cut(self._watched.address(lost), begin, time.time())
+        self.labels[-1] = Label(label.time, label.source, label.kind, cut)
 
     def _everywhere(self, there: Callable[[Path], bool]) -> None:
-        boxes = [self._cluster.box(node) for node in range(self._cluster.count)]
+        boxes = [self._watched.box(node) for node in range(self._watched.count)]
         patiently(lambda: all(there(box) for box in boxes), "the change is everywhere")
 
     def write(self, path: Path) -> None:
         """The labels, for the observer."""
-        lines = (f"{at:.6f}\t{source}\t{kind}\n" for at, source, kind in self.labels)
-        path.write_text("time\tsource\tkind\n" + "".join(lines))
+        header = "time\tsource\tkind\tcut off\tfrom\tto\n"
+        path.write_text(header + "".join(f"{label}\n" for label in self.labels))
+
+
+def _amount(path: Path) -> int:
+    """Files in a folder, bytes of a file; -1: there is none."""
+    try:
+        return len(os.listdir(path)) if path.is_dir() else path.stat().st_size
+    except FileNotFoundError:
+        return -1

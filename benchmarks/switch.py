@@ -1,23 +1,17 @@
 # Copyright (C) the flocknode authors.  GPL-3.0-or-later, see LICENSE.
 """
 A flock on a network of its own: each node in a network namespace with one
-address, all of them on one bridge, and a passer-by who writes down every packet
-that crosses it (tcpdump).  Needs root and C{ip}; where that is not permitted,
-all nodes are on loopback, each with a port of its own.
+address, all of them on one bridge.  Needs root and C{ip}; where that is not
+permitted, all nodes are on loopback, each with a port of its own.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
-from benchmarks.leaky import CHOICE
-from tests.integration.cluster import Cluster, wait_until
+from tests.integration.cluster import Cluster
 
 PORT = 5671
 
@@ -146,76 +140,6 @@ class SwitchedCluster(Cluster):
         super().close()
         if self.switch is not None:
             self.switch.close()
-
-
-class WatchedCluster(SwitchedCluster):
-    """
-    A flock that somebody watches.
-
-    @ivar capture: the file with the packets.
-    @ivar leak: of L{benchmarks.leaky}, which then is in the place of the nodes;
-        empty for none.
-    """
-
-    def __init__(
-        self, top: str | Path, count: int, switch: Switch | None, uplink: str = "40 Mbit/s"
-    ) -> None:
-        self.leak = ""
-        self._passer_by: subprocess.Popen[bytes] | None = None
-        super().__init__(top, count, switch, uplink)
-        self.capture = self.top / "capture.pcap"
-
-    def command(self, node: int) -> list[str]:
-        """
-        Also says on which core: if all nodes had all cores, the load of one
-        would be the load of all.
-        """
-        cores = sorted(os.sched_getaffinity(0))
-        pinned = ["taskset", "-c", str(cores[node % len(cores)])] if shutil.which("taskset") else []
-        if not self.leak:
-            return [*pinned, *super().command(node)]
-        leaky = ["env", f"{CHOICE}={self.leak}", sys.executable, "-m", "benchmarks.leaky"]
-        return [*pinned, *self.inside(node), *leaky]
-
-    def watch(self) -> None:
-        """Write down all packets from now on."""
-        where = ["ip", "netns", "exec", self.switch.name] if self.switch else []
-        ports = " or ".join(f"port {each.rpartition(':')[2]}" for each in self.endpoints)
-        self._passer_by = subprocess.Popen(
-            [*where, "tcpdump", "-i", "switch" if self.switch else "lo", "-w", str(self.capture),
-             "-s", "128", "-B", "65536", "-U", "--time-stamp-precision=nano", "-Z", "root",
-             f"tcp and ({ports})"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.top / "tcpdump.log").open("wb"),
-        )  # fmt: skip
-        wait_until(self.capture.exists, "tcpdump listens")
-
-    def unwatch(self) -> str:
-        """Stop that; what tcpdump has to say."""
-        if self._passer_by is not None:
-            # What the kernel has not handed over yet would be lost.
-            time.sleep(2.0)
-            self._passer_by.send_signal(signal.SIGINT)
-            self._passer_by.wait(20)
-            self._passer_by = None
-        return (self.top / "tcpdump.log").read_text()
-
-    def close(self) -> None:
-        """Also the watching."""
-        if self._passer_by is not None:
-            self._passer_by.kill()
-            self._passer_by.wait()
-        super().close()
-
-
-def why_not() -> str:
-    """A sentence, if nothing can be watched here; else empty."""
-    if shutil.which("tcpdump") is None:
-        return "tcpdump is not installed"
-    if os.geteuid() != 0:
-        return "watching a network needs root"
-    return ""
 
 
 def switch_or_none(count: int) -> Switch | None:

@@ -91,13 +91,13 @@ class Agenda:
     earliest: int = 0
     _follow_up: tuple[float, int] | None = None
 
-    def lost(self, remainder: int, now: float) -> None:
+    def lost(self, owed: int, now: float) -> None:
         """
         A round has ended early.
 
-        @param remainder: what was planned and had no room any more, bytes.
+        @param owed: what was planned and may not have arrived, bytes.
         """
-        self._follow_up = now + self.random.uniform(*FOLLOW_UP), remainder
+        self._follow_up = now + self.random.uniform(*FOLLOW_UP), owed
 
     def started(self, round_id: int) -> None:
         """A round has started: one of return if any was due, else the other."""
@@ -131,8 +131,8 @@ class Agenda:
             return padme.FLOOR
         if self._follow_up is None:
             return new + backlog
-        when, remainder = self._follow_up
-        return new + max(remainder, backlog, padme.FLOOR) if now >= when else 0
+        when, owed = self._follow_up
+        return new + max(owed, backlog, padme.FLOOR) if now >= when else 0
 
     @property
     def waiting(self) -> bool:

@@ -26,6 +26,7 @@ from flocknode.flock.fsm import Machine, Tracer
 from flocknode.flock.heartbeat import ENDLESS, Heartbeat, Trailer
 from flocknode.flock.interfaces import FlockSettings, MemberId, Observer
 from flocknode.flock.members import REMEMBERED, Member
+from flocknode.flock.owing import Owing
 from flocknode.flock.rate import Steps, slot_payload
 from flocknode.flock.rounds import CALL_SLOTS, EXTRA_SLOTS, JOIN_SLOTS, Round, private_offset
 from flocknode.flock.shaper import Shaper, SlotPlan
@@ -47,6 +48,7 @@ class Conductor:
     @ivar agenda: what is due besides what members show.
     @ivar finished_at: the stop slot of the last round.
     @ivar last_started: the id of the last round that started here.
+    @ivar owing: what may be lacking after somebody was lost.
     @ivar counted: the new_total up to which local changes have been in a round.
     @ivar rounds: finished since the start; C{unfinished} of these ended with
         something left over.
@@ -66,6 +68,7 @@ class Conductor:
     ) -> None:
         self.round: Round | None = None
         self.agenda = Agenda(random.followups)
+        self.owing = Owing(self.agenda)
         self.rounds = self.unfinished = 0
         self._me = settings.me
         self._quorum = max(2, settings.min_members)
@@ -233,6 +236,7 @@ class Conductor:
     def suspend(self) -> None:
         """Constant cover begins: there are no rounds until L{resume}."""
         self._abandon()
+        self.owing.forget()
         self._suspended = True
         self._feed(Input.JOIN)
 
@@ -357,6 +361,7 @@ class Conductor:
             self._feed(Input.LOSS)
         self.counted = current.counted
         self.agenda.started(current.id)
+        self.owing.started(current)
         self.last_started = current.id
         budget = current.payload + EXTRA_SLOTS * slot_payload(self._steps.at(current.start_slot))
         self._observer.round_started(current.id, current.counted, budget)
@@ -381,8 +386,7 @@ class Conductor:
         self.round = None
         if not current.started:
             return
-        if current.lost:
-            self.agenda.lost(current.remainder(), now)
+        self.owing.stopped(current, self._stop_at(current), now)
         own = self._own[max(self._own)]
         self.rounds += 1
         self.unfinished += bool(own.backlog or own.remaining)

@@ -173,7 +173,7 @@ class Flock:
             return self._drop(member, "heartbeat", reason)
         if trailer.flags & Flags.LEAVING:
             if sender.alive:
-                self._lose(sender)
+                self._lose(sender, now)
             return
         sender.hear(heartbeat, trailer, now)
         self._time.observe(sender.estimate, now, trailer.time_ms)
@@ -273,7 +273,7 @@ class Flock:
             self._wake_up(now)
         self._last = now
         for member in self._silence.look(now):
-            self._lose(member)
+            self._lose(member, now)
         if now >= self._time.boundary(self._slot + 1):
             self._boundary(now)
         self._conductor.advance(now)
@@ -298,7 +298,8 @@ class Flock:
             self._strange.add(member)
             self._log.warn(f"a {what} of {member.hex()} is dropped: {{reason}}", reason=reason)
 
-    def _lose(self, member: Member) -> None:
+    def _lose(self, member: Member, now: float) -> None:
+        self._conductor.owing.lost(member, self._conductor.round, self._slot, now)
         member.gone()
         self._membership.lost(member.id)
         self._conductor.vanished(member.id)
@@ -315,7 +316,7 @@ class Flock:
         """This process stood still: the others have long gone on without it."""
         for member in self._members.values():
             if member.alive:
-                self._lose(member)
+                self._lose(member, now)
         self._membership.update(self._time, self._slot)
         self._restart(now)
         self._pulse.restart(now)
@@ -354,6 +355,7 @@ class Flock:
         if set(after.members) - set(before.members):
             if self._membership.returned(before, after):
                 self._pulse.returned(now)
+                self._conductor.owing.forget()  # the others know as well
             elif len(before.members) == 1:
                 self._pulse.formed(now)
         self._cover.look(self._slot, now)
@@ -370,7 +372,9 @@ class Flock:
     def _look(self, now: float) -> Snapshot:
         members, counted = self._membership.current, self._conductor.counted
         started = self._conductor.last_started
-        return self._pulse.look(self._slot, members, counted, started, now)
+        # The exchange counts as lacking who is heard, whatever his time.
+        owed = self._conductor.owing.most(m.id for m in self._members.values() if m.alive)
+        return self._pulse.look(self._slot, members, counted, started, owed, now=now)
 
     def _beat(self, now: float) -> None:
         self._conductor.call(now)

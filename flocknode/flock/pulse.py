@@ -70,13 +70,14 @@ class Pulse:
         self._forming_until = now + FORMING
 
     def look(
-        self, slot: int, members: Set, counted: int, started: int, now: float
+        self, slot: int, members: Set, counted: int, started: int, owed: int, *, now: float
     ) -> Snapshot:
         """
         What this node shows in a slot.
 
         @param counted: the new_total that has been in a round.
         @param started: the id of the last round that started.
+        @param owed: bytes that somebody of these members may lack.
         """
         decoy = self._decoys.look(slot, len(members.members), started, now)
         new_total, backlog, remaining, digest = self._offer
@@ -86,7 +87,7 @@ class Pulse:
             set=members,
             new_total=new_total,
             new=0 if withheld else padme.encode(new_total - counted + decoy),
-            backlog=0 if withheld else padme.encode(backlog),
+            backlog=0 if withheld else padme.encode(max(backlog, owed)),
             remaining=padme.encode(remaining),
             # Nor may the others see from it that there is news.
             digest=bytes(16) if withheld else digest,

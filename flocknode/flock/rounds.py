@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import deque
 from collections.abc import Collection, Mapping
 from typing import Final, Protocol
 
@@ -33,6 +34,13 @@ STOP_AHEAD: Final = 3
 in which everybody hears of it."""
 STOP_HORIZON: Final = 16
 """A stop slot further ahead than this is not believed."""
+IN_DOUBT: Final = 16
+"""Slots before a loss is noticed, in which nothing counts as having arrived: 2 s of
+silence, and as long again as requests of a member may have been open (5 s)."""
+ONCE_MORE: Final = 4
+"""Slots that are planned besides for what was in doubt: 2 s, as it takes at the
+beginning of a round until all know what they lack and what comes is what they asked
+for.  Without them such a round of a few seconds sometimes leaves something over."""
 JOIN_SLOTS: Final = 2
 """Slots after which the links of one who joins a running round count."""
 OFFSET: Final = 0.025
@@ -103,7 +111,8 @@ class Round:
     @ivar prepared: its first frames are planned.
     @ivar started: it has started here.
     @ivar stop_slot: the first slot without frames, once known.
-    @ivar lost: somebody was lost in it.
+    @ivar lost: somebody was lost in it; C{owed}: what then was planned and may not
+        have arrived, bytes.
     @ivar suspects: who may have left it without a word since that was asked last:
         all others are there.
     """
@@ -123,8 +132,13 @@ class Round:
     started: bool = False
     stop_slot: int | None = None
     lost: bool = False
+    owed: int = 0
     suspects: set[MemberId] = attrs.field(init=False)
     _passed: int = 0
+    _latest: int = 0
+    _before: deque[tuple[int, int]] = attrs.field(
+        init=False, factory=lambda: deque(maxlen=IN_DOUBT + STOP_AHEAD)
+    )
 
     def __attrs_post_init__(self) -> None:
         self.suspects = set(self.members)
@@ -136,8 +150,10 @@ class Round:
 
     def enter(self, slot: int, steps: Steps) -> None:
         """A slot of the round has begun; call it once for each, in order."""
+        self._before.append((slot, self._passed))
         if slot >= self.start_slot:
-            self._passed += slot_payload(steps.at(slot))
+            self._latest = slot_payload(steps.at(slot))
+            self._passed += self._latest
 
     def count_down(self, slot: int, steps: Steps) -> None:
         """
@@ -167,15 +183,27 @@ class Round:
 
     def give_up(self, slot: int) -> None:
         """Somebody is lost: end soon, at the same slot for all."""
-        self.lost = True
+        self.lose(slot)
         self.stop_by(max(slot, self.start_slot) + STOP_AHEAD, slot)
 
-    def remainder(self) -> int:
-        """Of what was planned: bytes for which there has been no room."""
+    def lose(self, slot: int) -> None:
+        """Somebody is lost, as is noticed in this slot; perhaps after the stop."""
+        self.lost = True
+        self.owed = max(self.owed, self.doubtful(slot))
+
+    def doubtful(self, slot: int) -> int:
+        """
+        What may not have arrived if somebody is lost, as is noticed in this slot:
+        all of what was planned for which the time came later than L{IN_DOUBT}
+        before.  Neither who is lost nor what really arrived has a part in that.
+
+        @return: bytes; 0 if what was planned is not known here.
+        """
         if not self.payload:
             return 0
-        left = max(0, self.payload - self._passed) / self.payload
-        return math.ceil(self.sigma * left)
+        sure = max((p for s, p in self._before if s <= slot - IN_DOUBT), default=0)
+        left = max(0, self.payload - sure) + ONCE_MORE * self._latest
+        return math.ceil(self.sigma * left / self.payload)
 
     def expects_frames(self, heartbeat: Trailer, since: int) -> bool:
         """

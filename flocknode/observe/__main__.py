@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flocknode.errors import FlocknodeError
 from flocknode.observe import labels
+from flocknode.observe.meddling import episodes, judged_episodes
 from flocknode.observe.picture import draw
 from flocknode.observe.report import Seen, attack, look, read_segments
 from flocknode.observe.tables import node_table, round_table
@@ -28,19 +30,21 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw it (SVG)")
     parser.add_argument("--begin", type=float, metavar="S", help="of the picture, since the first")
     parser.add_argument("--seconds", type=float, metavar="S", help="that the picture shows")
+    parser.add_argument("--bursts", type=float, metavar="S",
+        help="of another program: cut where nothing is sent for so long")  # fmt: skip
     options = parser.parse_args(words)
     try:
         known = None
         if options.labels is not None:
             with options.labels.open(errors="replace") as lines:
                 known = labels.read(lines)
-        seen = look(read_segments(options.capture))
+        seen = look(read_segments(options.capture), options.bursts)
         show(seen, options.rounds)
         if options.picture is not None:
             options.picture.write_text(_picture(seen, options.begin, options.seconds))
         if known is not None:
             print()
-            print(*attack(seen, known), sep="\n")
+            print(*report(seen, known), sep="\n")
     except FlocknodeError as error:
         sys.exit(str(error))
     except OSError as error:
@@ -56,6 +60,13 @@ def show(seen: Seen, rounds: int) -> None:
         which = seen.rounds[number]
         table = seen.features(which)
         print(*round_table(number + 1, which, table, seen.traffic.nodes, seen.begin), sep="\n")
+
+
+def report(seen: Seen, known: Sequence[labels.Label]) -> Iterator[str]:
+    """How attacks fare; others, if the observer cut nodes off."""
+    if any(label.cut for label in known):
+        return judged_episodes(*episodes(seen, known), len(seen.traffic.nodes))
+    return attack(seen, known)
 
 
 def _picture(seen: Seen, begin: float | None, seconds: float | None) -> str:

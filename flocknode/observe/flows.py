@@ -47,6 +47,17 @@ class Flow:
         return sum(self.sizes[places.start : places.stop])
 
 
+    def without(self, other: int) -> Flow:
+        """What has nothing to do with that node."""
+        kept = [place for place, who in enumerate(self.others) if who != other]
+        return Flow(
+            array("d", map(self.times.__getitem__, kept)),
+            array("L", map(self.sizes.__getitem__, kept)),
+            array("i", map(self.others.__getitem__, kept)),
+            array("L", map(self.windows.__getitem__, kept)),
+        )
+
+
 @attrs.frozen(eq=False)
 class Traffic:
     """
@@ -59,6 +70,16 @@ class Traffic:
     nodes: tuple[str, ...]
     sent: tuple[Flow, ...]
     got: tuple[Flow, ...]
+
+    def without(self, node: int) -> Traffic:
+        """What the others send each other."""
+        return Traffic(
+            self.nodes,
+            *(
+                tuple(Flow() if place == node else flow.without(node) for place, flow in each)
+                for each in (enumerate(self.sent), enumerate(self.got))
+            ),
+        )
 
 
 def traffic(segments: Iterable[Segment]) -> Traffic:

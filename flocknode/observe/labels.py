@@ -2,7 +2,8 @@
 """
 What is known of who had news: lines with a time (seconds, as in the capture), a
 node, and perhaps what it was, separated by tabs.  The first round after that
-time is of that node.
+time is of that node.  If the observer also cut a node off, its name and from when
+to when are three more words of the line.
 """
 
 from __future__ import annotations
@@ -22,16 +23,39 @@ WITHIN: Final = 30.0
 
 
 @attrs.frozen
+class Cut:
+    """
+    All packets of a node were lost.
+
+    @ivar node: its name.
+    @ivar begin: and C{end}, seconds.
+    """
+
+    node: str
+    begin: float
+    end: float
+
+
+@attrs.frozen
 class Label:
     """
     @ivar time: seconds.
     @ivar source: the name of a node.
     @ivar kind: what it did; may be empty.
+    @ivar cut: which node was cut off, if any was.
     """
 
     time: float
     source: str
     kind: str = ""
+    cut: Cut | None = None
+
+    def __str__(self) -> str:
+        """As L{read} reads it."""
+        words = [f"{self.time:.6f}", self.source, self.kind]
+        if self.cut is not None:
+            words += [self.cut.node, f"{self.cut.begin:.6f}", f"{self.cut.end:.6f}"]
+        return "\t".join(words)
 
 
 def read(lines: Iterable[str]) -> list[Label]:
@@ -42,18 +66,28 @@ def read(lines: Iterable[str]) -> list[Label]:
     """
     found = []
     for number, line in enumerate(lines, 1):
-        words = line.strip("\r\n").split("\t")
         if not line.strip() or line.startswith("#"):
             continue
-        try:
-            time = float(words[0])
-        except ValueError:
-            time = math.nan
-        if math.isfinite(time) and len(words) > 1 and words[1]:
-            found.append(Label(time, words[1], words[2] if len(words) > 2 else ""))
+        label = _parse(line.strip("\r\n").split("\t"))
+        if label is not None:
+            found.append(label)
         elif number > 1:
             raise ObserveError(f"Line {number} of the labels says no time and node.")
     return sorted(found, key=lambda label: label.time)
+
+
+def _parse(words: Sequence[str]) -> Label | None:
+    """None, if it is no label."""
+    try:
+        time = float(words[0])
+        cut = Cut(words[3], float(words[4]), float(words[5])) if len(words) > 5 else None
+    except ValueError:
+        return None
+    if len(words) < 2 or not words[1] or not math.isfinite(time):
+        return None
+    if cut is not None and not (cut.node and -math.inf < cut.begin <= cut.end < math.inf):
+        return None
+    return Label(time, words[1], words[2] if len(words) > 2 else "", cut)
 
 
 def assign(labels: Sequence[Label], rounds: Sequence[Round]) -> list[tuple[Round, Label]]:

@@ -5,21 +5,28 @@ From a file to what is known of it, and from that to how the attacks fare.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import attrs
 
 from flocknode.observe import capture, trace
-from flocknode.observe.attacks import attacks, differences, judge, shuffled
+from flocknode.observe.attacks import Attack, attacks, differences, judge, shuffled
 from flocknode.observe.decode import decode
 from flocknode.observe.features import Features, features
 from flocknode.observe.flows import Traffic, traffic
 from flocknode.observe.labels import Label, assign
 from flocknode.observe.packets import ObserveError, Segment
 from flocknode.observe.ranking import Case
-from flocknode.observe.rounds import Beats, Round, find_beats, find_rounds, heartbeat_size
+from flocknode.observe.rounds import (
+    SILENCE,
+    Beats,
+    Round,
+    find_beats,
+    find_rounds,
+    heartbeat_size,
+)
 from flocknode.observe.tables import attack_table, difference_table
 
 LARGER: Final = 1.5
@@ -70,17 +77,19 @@ def read_segments(path: Path) -> Iterator[Segment]:
         yield from trace.read(lines)
 
 
-def look(segments: Iterable[Segment]) -> Seen:
+def look(segments: Iterable[Segment], bursts: float | None = None) -> Seen:
     """
+    @param bursts: of a program without heartbeats and rounds: whatever is sent is
+        cut where nothing is for so many seconds.
     @raise ObserveError: there is too little to see.
     """
     found = traffic(segments)
-    size = heartbeat_size(found)
+    size = heartbeat_size(found) if bursts is None else 0
     return Seen(
         found,
         size,
-        [find_beats(flow, size) for flow in found.sent],
-        find_rounds(found, int(LARGER * size)),
+        [find_beats(flow, size) if size else Beats() for flow in found.sent],
+        find_rounds(found, int(LARGER * size), SILENCE if bursts is None else bursts),
         min(flow.times[0] for flow in found.sent if flow.times),
     )
 
@@ -89,7 +98,7 @@ def cases(seen: Seen, labels: Sequence[Label]) -> tuple[list[str], list[Case]]:
     """
     The names of the features, and the rounds whose sources are known.
 
-    @raise ObserveError: too few rounds, or a node that was not seen.
+    @raise ObserveError: a node that was not seen.
     """
     names: list[str] = []
     found = []
@@ -102,8 +111,6 @@ def cases(seen: Seen, labels: Sequence[Label]) -> tuple[list[str], list[Case]]:
         names = list(rows[0])
         table = tuple(tuple(row.values()) for row in rows)
         found.append(Case(seen.traffic.nodes.index(label.source), table))
-    if len(found) < LEAST:
-        raise ObserveError(f"Only {len(found)} rounds have a known source; {LEAST} are needed.")
     return names, found
 
 
@@ -111,12 +118,29 @@ def attack(seen: Seen, labels: Sequence[Label]) -> Iterator[str]:
     """
     The tables of how all attacks fare.
 
-    @raise ObserveError: see L{cases}.
+    @raise ObserveError: see L{cases} and L{judged}.
     """
-    names, known = cases(seen, labels)
-    nodes = len(seen.traffic.nodes)
+    yield from judged(*cases(seen, labels), len(seen.traffic.nodes))
+
+
+def judged(
+    names: Sequence[str],
+    known: Sequence[Case],
+    nodes: int,
+    chosen: Mapping[str, Attack] | None = None,
+) -> Iterator[str]:
+    """
+    The tables of how attacks fare, for rounds that may be of several captures.
+
+    @param known: in the order of time.
+    @param chosen: L{None}: all attacks.  If some are chosen, features are not
+        listed.
+    @raise ObserveError: too few rounds.
+    """
+    if len(known) < LEAST:
+        raise ObserveError(f"Only {len(known)} rounds have a known source; {LEAST} are needed.")
     results = []
-    for name, each in attacks(names).items():
+    for name, each in (attacks(names) if chosen is None else chosen).items():
         null = [hit for seed in range(SHUFFLES) for hit in judge(each, shuffled(known, seed), seed)]
         results.append((name, judge(each, known), null))
     sources = [case.source for case in known]
@@ -124,5 +148,6 @@ def attack(seen: Seen, labels: Sequence[Label]) -> Iterator[str]:
     yield f"{len(known)} rounds of {nodes} nodes, each guessed from the other four fifths;"
     yield f"the node with the most news had {most:.3f} of them:"
     yield from attack_table(results, nodes)
-    yield ""
-    yield from difference_table(differences(known, names), MOST_DIFFERENCES)
+    if chosen is None:
+        yield ""
+        yield from difference_table(differences(known, names), MOST_DIFFERENCES)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
+from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
@@ -49,8 +50,8 @@ class Beats:
     @ivar spreads: seconds from the first copy to the last.
     """
 
-    times: array[float]
-    spreads: array[float]
+    times: array[float] = attrs.field(factory=lambda: array("d"))
+    spreads: array[float] = attrs.field(factory=lambda: array("d"))
 
 
 def heartbeat_size(traffic: Traffic) -> int:
@@ -69,19 +70,17 @@ def heartbeat_size(traffic: Traffic) -> int:
     return min(seconds, key=lambda size: (-len(seconds[size]), size))
 
 
-def find_rounds(traffic: Traffic, beyond: int) -> list[Round]:
+def find_rounds(traffic: Traffic, beyond: int, silence: float = SILENCE) -> list[Round]:
     """
     @param beyond: what is larger than this, bytes, is no heartbeat.
+    @param silence: seconds without any of that between two rounds.
     """
-    large = [
-        array("d", (t for t, s in zip(flow.times, flow.sizes, strict=True) if s > beyond))
-        for flow in traffic.sent
-    ]
+    large = large_packets(traffic, beyond)
     everything = sorted(time for times in large for time in times)
     spans: list[list[float]] = []
     count = 0
     for time in everything:
-        if not spans or time - spans[-1][1] > SILENCE:
+        if not spans or time - spans[-1][1] > silence:
             if spans and count < LEAST:
                 spans.pop()
             spans.append([time, time])
@@ -90,10 +89,23 @@ def find_rounds(traffic: Traffic, beyond: int) -> list[Round]:
         count += 1
     if spans and count < LEAST:
         spans.pop()
-    return [_round(begin, end, large) for begin, end in spans]
+    return [round_between(begin, end, large) for begin, end in spans]
 
 
-def _round(begin: float, end: float, large: list[array[float]]) -> Round:
+def large_packets(traffic: Traffic, beyond: int) -> list[array[float]]:
+    """When each node sent something larger than so many bytes."""
+    return [
+        array("d", (t for t, s in zip(flow.times, flow.sizes, strict=True) if s > beyond))
+        for flow in traffic.sent
+    ]
+
+
+def round_between(begin: float, end: float, large: Sequence[array[float]]) -> Round:
+    """
+    What each node sent of a round.
+
+    @param large: see L{large_packets}; there is at least one from begin to end.
+    """
     starts: list[float | None] = []
     stops: list[float | None] = []
     for times in large:

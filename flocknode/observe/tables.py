@@ -10,6 +10,7 @@ from statistics import fmean
 
 from flocknode.observe.attacks import Difference
 from flocknode.observe.chances import by_chance, degree, two_sided, wilson
+from flocknode.observe.contrasts import Contrast
 from flocknode.observe.features import Features
 from flocknode.observe.flows import Traffic
 from flocknode.observe.rounds import Beats, Round
@@ -93,3 +94,18 @@ def difference_table(found: Sequence[Difference], most: int) -> Iterator[str]:
             f"{each.feature:38}{each.mean:>14.6g}{each.error:>12.3g}{each.t:>8.2f}"
             f"{chance:>11.3g}{mark}"
         )
+
+
+def contrast_table(found: Sequence[Contrast], most: int) -> Iterator[str]:
+    """The numbers that tell the two kinds of rounds apart most."""
+    yield (
+        f"{'of ' + str(len(found)) + ' numbers':46}{'if it was':>13}{'if not':>13}{'t':>8}"
+        f"{'by chance':>11}"
+    )
+    for each in found[:most]:
+        mark = " *" if each.chance < 0.05 else ""
+        yield (
+            f"{each.name:46}{each.mean:>13.6g}{each.others:>13.6g}{each.t:>8.2f}"
+            f"{each.chance:>11.3g}{mark}"
+        )
+    yield "by chance: how likely any of them differs as much, if it is drawn by lot which is which."

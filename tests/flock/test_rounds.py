@@ -15,7 +15,7 @@ from flocknode.flock.ceremony import Agenda, Snapshot, complete, outstanding
 from flocknode.flock.heartbeat import Trailer
 from flocknode.flock.members import Set, Shown
 from flocknode.flock.rate import Steps, slot_payload
-from flocknode.flock.rounds import Round, link_payload
+from flocknode.flock.rounds import ONCE_MORE, Round, link_payload
 from tests.flock.support import IDS
 
 A, B, C = IDS[:3]
@@ -100,16 +100,26 @@ class LengthTests(SynchronousTestCase):
         current.give_up(100)
         self.assertEqual(current.stop_slot, 105)
 
-    def test_the_remainder_is_what_had_no_room(self) -> None:
-        steps = Steps(40)
+    def test_what_had_its_time_long_before_a_loss_is_not_in_doubt(self) -> None:
+        current = a_round(payload=40 * slot_payload(40), sigma=1000)
+        again, entered = 1000 * ONCE_MORE // 40, 101
+        for slot, sure in ((117, 0), (118, 0), (119, 25), (130, 300)):
+            for each in range(entered + 1, slot + 1):
+                current.enter(each, Steps(40))
+            entered = slot
+            self.assertEqual(current.doubtful(slot), 1000 - sure + again)
+
+    def test_a_loss_in_the_first_seconds_leaves_all_in_doubt(self) -> None:
         current = a_round(payload=4 * slot_payload(40), sigma=1000)
-        self.assertEqual(current.remainder(), 1000)
-        for slot in (102, 103, 104):
-            current.enter(slot, steps)
-        self.assertEqual(current.remainder(), 250)
-        current.enter(105, steps)
-        current.enter(106, steps)
-        self.assertEqual(current.remainder(), 0)
+        for slot in range(101, 107):
+            current.enter(slot, Steps(40))
+        current.give_up(106)
+        self.assertEqual((current.lost, current.owed), (True, 1000 + 1000 * ONCE_MORE // 4))
+
+    def test_who_does_not_know_what_was_planned_does_not_know_what_is_in_doubt(self) -> None:
+        current = a_round(payload=0, sigma=0)
+        current.give_up(106)
+        self.assertEqual(current.owed, 0)
 
     def test_without_a_sign_of_a_leader_nobody_waits_for_ever(self) -> None:
         current = a_round()

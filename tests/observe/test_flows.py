@@ -35,6 +35,14 @@ class Nodes(SynchronousTestCase):
         self.assertEqual([list(flow.times) for flow in found.sent], [[1.0, 2.0], [3.0]])
         self.assertEqual([list(flow.times) for flow in found.got], [[], [4.0]])
 
+    def test_without_a_node_there_is_what_the_others_send_each_other(self) -> None:
+        found = traffic(flock(3, [])).without(1)
+        self.assertEqual(found.nodes, ("10.0.0.1", "10.0.0.2", "10.0.0.3"))
+        self.assertEqual([set(flow.others) for flow in found.sent], [{2}, set(), {0}])
+        self.assertEqual([set(flow.others) for flow in found.got], [{2}, set(), {0}])
+        self.assertEqual(found.sent[0].times, found.got[2].times)
+        self.assertEqual(found.sent[0].sizes, found.got[2].sizes)
+
     def test_in_a_simulated_flock_nobody_is_called_all(self) -> None:
         names = [Endpoint(name, 0) for name in ("a", "b", "*")]
         segments = [Segment(1.0, names[0], names[2], 256), Segment(2.0, names[1], names[0], 256)]

@@ -58,6 +58,25 @@ class Command(SynchronousTestCase):
         self.assertIn("12/12", line)
         self.assertEqual(len(ET.parse("picture.svg").findall("{*}path")), 3)
 
+    def test_another_program_is_cut_into_bursts(self) -> None:
+        self.patch(attacks, "can_grow_forests", lambda: False)
+        chance, segments, lines = random.Random(2), [], []
+        for number in range(12):
+            source, at = chance.randrange(3), 10.0 * number + 5.0
+            lines.append(f"{at - 1.0}\t{node(source).address}\n")
+            for part in range(6):  # with pauses that would end a round
+                for other in {0, 1, 2} - {source}:
+                    asked = Segment(at + part, node(source), node(other), 1400)
+                    answer = Segment(at + part + 0.1, node(other), node(source), 40 + part)
+                    segments += [asked, answer]
+        Path("capture").write_bytes(pcap([(each.time, tcp(each)) for each in sorted(segments)]))
+        Path("labels").write_text("".join(lines))
+        said = self.observe("capture", "--labels", "labels", "--bursts", "3")
+        self.assertIn("12 rounds", said)
+        for attack in ("first to start  ", "most bytes out  "):
+            (line,) = (each for each in said.splitlines() if each.startswith(attack))
+            self.assertIn("12/12", line)
+
     def test_a_trace_is_observed_like_a_capture(self) -> None:
         segments, _ = leaking(2)
         lines = (f"{s.time}\t{s.source.address}\t{s.target.address}\t{s.size}" for s in segments)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.observe import labels, trace
-from flocknode.observe.labels import Label, assign
+from flocknode.observe.labels import Cut, Label, assign
 from flocknode.observe.packets import Endpoint, ObserveError, Segment
 from flocknode.observe.rounds import Round
 
@@ -62,9 +62,14 @@ class Labels(SynchronousTestCase):
         lines = ["time\tsource\tkind", "5\tb", "1.5\ta\tdelete"]
         self.assertEqual(labels.read(lines), [Label(1.5, "a", "delete"), Label(5.0, "b")])
 
+    def test_who_was_cut_off_is_read_as_it_is_written(self) -> None:
+        known = [Label(1.5, "a", "delete"), Label(5.0, "b", "", Cut("a", 6.25, 7.5))]
+        self.assertEqual(labels.read(map(str, known)), known)
+
     def test_a_line_that_is_no_label_is_named(self) -> None:
-        error = self.assertRaises(ObserveError, labels.read, ["1\ta", "2"])
-        self.assertIn("Line 2", str(error))
+        for line in ("2", "2\ta\tx\tb\t1\tlate", "2\ta\tx\tb\t9\t1", "2\ta\tx\t\t1\t2"):
+            error = self.assertRaises(ObserveError, labels.read, ["1\ta", line])
+            self.assertIn("Line 2", str(error))
 
     def test_each_label_has_the_first_round_after_it(self) -> None:
         rounds = [Round(at, at + 1, (at,), (at + 1,)) for at in (1.0, 3.0, 5.0, 100.0)]
