@@ -138,7 +138,7 @@ def _wire() -> None:
     if os.environ[CHOICE] == "eager":
         Flock.queue = eagerly(Flock.queue)  # type: ignore[method-assign, assignment]
     elif os.environ[CHOICE] == "hasty":
-        core.Pulse = Hasty  # type: ignore[attr-defined]
+        core.Pulse = Hasty  # type: ignore[attr-defined, assignment]
     else:
         Flock.shaper = Thrifty
         core.Leading = Unmeasured  # type: ignore[attr-defined]

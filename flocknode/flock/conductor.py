@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from flocknode.flock.ceremony import (
@@ -162,7 +162,7 @@ class Conductor:
                 continue
             if not self._leads(own) or len(own.set.members) < self._quorum:
                 continue
-            shown = [self._members[m].shown.get(slot) for m in self._others(own)]
+            shown = [self._members[m].shown.get(slot) for m in own.set.others(self._me)]
             if not complete(own, shown, begun + SNAPSHOTS_WITHIN):
                 continue
             if own.set.strange:
@@ -252,13 +252,10 @@ class Conductor:
     def leader(self) -> MemberId | None:
         """The lowest id alive, as of the last boundary."""
         own = self._own.get(self._slot)
-        return own.set.members[0] if own is not None else None
+        return own.set.leader if own is not None else None
 
     def _leads(self, own: Snapshot) -> bool:
-        return own.set.members[0] == self._me
-
-    def _others(self, own: Snapshot) -> Sequence[MemberId]:
-        return [member for member in own.set.members if member != self._me]
+        return own.set.leader == self._me
 
     def _feed(self, happened: Input) -> None:
         if self._machine.accepts(happened):
@@ -272,7 +269,7 @@ class Conductor:
         if not leads:
             self.agenda.expire(own.slot, now)
         something = (leads and self.agenda.waiting) or any(
-            outstanding(own, self._trailers(self._others(own)))
+            outstanding(own, self._trailers(own.set.others(self._me)))
         )
         patient = now - self._announced <= PATIENCE
         if len(own.set.members) < self._quorum or not something or not patient:
@@ -309,7 +306,7 @@ class Conductor:
             offset=offset,
             stop_offset=stop_offset,
             leading=leading,
-            members=set(self._others(own)),
+            members=set(own.set.others(self._me)),
             counted=self.counted,
             leader_heard=now,
         )
@@ -326,7 +323,7 @@ class Conductor:
         round_id = trailer.round_id
         if self._slot <= round_id + CALL_SLOTS:
             own = self._own.get(round_id, own)
-            shown = [self._members[m].shown.get(round_id) for m in self._others(own)]
+            shown = [self._members[m].shown.get(round_id) for m in own.set.others(self._me)]
             known = [theirs.trailer for theirs in shown if theirs is not None]
             self._feed(Input.CALLED)
             self._enter(round_id, self.agenda.due(*outstanding(own, known)), own, False, now)

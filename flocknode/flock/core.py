@@ -18,7 +18,6 @@ What its host (the wire process, or a test) does:
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 from twisted.logger import Logger
@@ -27,7 +26,7 @@ from flocknode.errors import ProtocolError
 from flocknode.flock.ceremony import Snapshot
 from flocknode.flock.conductor import Conductor
 from flocknode.flock.constant import ConstantCover
-from flocknode.flock.flocktime import SLOT, FlockTime, check_fits, prefers
+from flocknode.flock.flocktime import SLOT, FlockTime, check_fits
 from flocknode.flock.fsm import Tracer
 from flocknode.flock.heartbeat import Flags, parse_heartbeat
 from flocknode.flock.interfaces import (
@@ -40,6 +39,7 @@ from flocknode.flock.interfaces import (
 )
 from flocknode.flock.leading import Leading
 from flocknode.flock.link import Outgoing
+from flocknode.flock.meeting import Meeting
 from flocknode.flock.members import Member, Membership
 from flocknode.flock.messages import parse_frame
 from flocknode.flock.pulse import Pulse
@@ -52,8 +52,6 @@ from flocknode.flock.streams import RandomStreams
 
 STALL: Final = 2.0
 """Seconds without L{Flock.advance} after which everybody has given us up."""
-STEP_PAUSE: Final = 1.0
-"""Seconds between two steps of flock time."""
 ARRIVING: Final = 0.1
 """Seconds that the last frames of a slot are given to arrive."""
 SOONEST: Final = 1e-5
@@ -101,6 +99,7 @@ class Flock:
         self._membership = Membership(self._me, tuple(self._members.values()))
         self._silence = Silence(self._members.values())
         self._time = FlockTime(now, wall_ms)
+        self._meeting = Meeting(self._me, self._membership, self._time)
         self._slot = self._time.slot(now)
         self._steps = Steps(uplink_step(settings.uplink, len(settings.peers)))
         self._shaper = self.shaper(
@@ -132,7 +131,6 @@ class Flock:
         self._pulse = Pulse(settings, random, now)
         self._leading = Leading(self._me, self._members, self._steps)
         self._snapshot = self._look(now)
-        self._stepped = -math.inf
         self._strange: set[MemberId] = set()
         self._queue_limit = 0
         self._last = now
@@ -183,9 +181,8 @@ class Flock:
             self._observer.alive(member, 0)
         alone = len(self._membership.current.heard) == 1
         agree = self._time.agrees_with(sender.estimate, shown=sender.shows(self._me))
-        if (alone or not agree) and self._prefers(sender, now):
-            self._time.adopt(sender.estimate)
-            self._stepped = now
+        idle = self._conductor.round is None
+        if idle and (alone or not agree) and self._meeting.follow(sender, now):
             self._restart(now)
         elif not agree:
             return
@@ -320,18 +317,6 @@ class Flock:
         self._membership.update(self._time, self._slot)
         self._restart(now)
         self._pulse.restart(now)
-
-    def _prefers(self, member: Member, now: float) -> bool:
-        """Whether this member's flock time is to be adopted now."""
-        own, hears = self._membership.current.heard, member.hears()
-        return (
-            self._conductor.round is None
-            and self._me not in hears  # else it has come over to this time itself
-            and member.estimate.certain
-            and self._time.may_adopt(member.estimate, now)
-            and prefers((member.count, min(hears)), (len(own), own[0]))
-            and (len(own) == 1 or now >= self._stepped + STEP_PAUSE)
-        )
 
     def _restart(self, now: float) -> None:
         """Go on in another slot, with nothing of what was shown before."""

@@ -202,14 +202,3 @@ def check_fits(slot: int, time_ms: int) -> None:
     shown = math.floor(shown_time(time_ms) / SLOT)
     if slot >= LAST_SLOT or abs(shown - slot) > ASTRAY:
         raise ProtocolError(f"slot {slot} is not that of its time")
-
-
-def prefers(theirs: tuple[int, bytes], mine: tuple[int, bytes]) -> bool:
-    """
-    Of two flocks that meet: the larger set's time, then that with the lower id.
-
-    @param theirs: the number of members that share that time, and the lowest
-        id among them.
-    @param mine: likewise.
-    """
-    return theirs[0] > mine[0] or (theirs[0] == mine[0] and theirs[1] < mine[1])

@@ -163,6 +163,15 @@ class Set:
     hash: int
     strange: frozenset[MemberId] = frozenset()
 
+    @property
+    def leader(self) -> MemberId:
+        """The lowest id, whoever has news."""
+        return self.members[0]
+
+    def others(self, me: MemberId) -> list[MemberId]:
+        """The members but this one."""
+        return [member for member in self.members if member != me]
+
     @classmethod
     def of(
         cls,

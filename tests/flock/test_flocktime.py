@@ -17,7 +17,6 @@ from flocknode.flock.flocktime import (
     Estimate,
     FlockTime,
     check_fits,
-    prefers,
 )
 
 WALL = EPOCH_2020_MS + 100_000_000
@@ -158,21 +157,6 @@ class CorrectionTests(SynchronousTestCase):
         self.time.observe(other, 10.0, EPOCH_2020_MS + 110_000)
         self.assertTrue(self.time.agrees_with(other))
 
-
-
-class MeetingTests(SynchronousTestCase):
-    """Two flocks of different times."""
-
-    def test_the_larger_set_wins(self) -> None:
-        self.assertTrue(prefers((3, b"z"), (2, b"a")))
-        self.assertFalse(prefers((2, b"a"), (3, b"z")))
-
-    def test_of_equal_ones_the_lower_id_wins(self) -> None:
-        self.assertTrue(prefers((2, b"a"), (2, b"b")))
-        self.assertFalse(prefers((2, b"b"), (2, b"a")))
-
-    def test_nobody_prefers_its_own(self) -> None:
-        self.assertFalse(prefers((2, b"a"), (2, b"a")))
 
 
 class FittingTests(SynchronousTestCase):

@@ -266,7 +266,7 @@ class ProudConductor(Conductor):
         return own.new > 0 or (super()._leads(own) and not self._others_news(own))
 
     def _others_news(self, own: Snapshot) -> bool:
-        return any(trailer.new for trailer in self._trailers(self._others(own)))
+        return any(trailer.new for trailer in self._trailers(own.set.others(self._me)))
 
 
 class ProudFlock(Flock):
