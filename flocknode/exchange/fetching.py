@@ -73,8 +73,11 @@ class Fetching:
         free = self._free()
         share = self._share()
         for peer in peers:
-            # Most are asked for as much as they may be: see that quickly.
-            if peer.requests.outstanding < share:
+            # Most are asked for as much as they may be, or have nothing to be asked
+            # for: see that quickly.
+            if peer.requests.outstanding < share and any(
+                sharing.swarm.offers(peer.bit) for sharing in boxes
+            ):
                 room = self._room(peer, free)
                 if room > 0:
                     free -= self._ask(peer, room, self._choices(peer, boxes))

@@ -227,6 +227,10 @@ class Swarm:
 
     # Decisions
 
+    def offers(self, member: int) -> bool:
+        """Does this member have a block that is waiting?"""
+        return self._queues.first(member) is not None
+
     def next(self, member: int) -> Need | None:
         """The block to ask this member for; counts as asked from now on."""
         block = self._queues.take(member)

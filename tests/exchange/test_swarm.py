@@ -67,6 +67,12 @@ class Deciding(SwarmCase):
         self.assertEqual(self.asked(B), [])
         self.assertEqual(sorted(self.asked(A)), [1, 2])
 
+    def test_it_says_who_has_something_to_be_asked_for(self) -> None:
+        self.swarm.add([block(1)])
+        self.assertEqual([self.swarm.offers(member) for member in (A, B)], [True, False])
+        self.asked(A)
+        self.assertFalse(self.swarm.offers(A))
+
     def test_a_block_is_asked_of_one_member_at_a_time(self) -> None:
         self.holders[FILE] = A | B
         self.swarm.add([block(number) for number in range(10)])

@@ -12,10 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.flock import padme
 from flocknode.flock.ceremony import Agenda, Snapshot, complete, outstanding
-from flocknode.flock.heartbeat import Trailer
-from flocknode.flock.members import Set, Shown
+from flocknode.flock.heartbeat import Heartbeat, Trailer
+from flocknode.flock.interfaces import MemberId
+from flocknode.flock.link import Outgoing
+from flocknode.flock.members import Member, Set, Shown
 from flocknode.flock.rate import Steps, slot_payload
 from flocknode.flock.rounds import ONCE_MORE, Round, link_payload
+from flocknode.flock.status import Status
 from tests.flock.support import IDS
 
 A, B, C = IDS[:3]
@@ -37,6 +40,34 @@ def a_round(payload: int = 200 * KIB, sigma: int = 300 * KIB) -> Round:
         sigma=sigma,
         payload=payload,
     )
+
+
+class BrokenTests(SynchronousTestCase):
+    """Who leaves a round without a word."""
+
+    @given(st.lists(st.tuples(st.sampled_from((B, C)), st.sampled_from("hfg")), max_size=40))
+    def test_to_look_at_suspects_is_to_look_at_all(self, course: list[tuple[bytes, str]]) -> None:
+        members = {peer: Member(peer, Outgoing(peer, 1)) for peer in (B, C)}
+        for member in members.values():
+            member.alive = True
+        current = a_round()
+        current.started = True
+        for slot, (peer, what) in enumerate(course, 102):
+            member = members[MemberId(peer)]
+            if what == "h":
+                shown = Trailer(0, slot, 0, bytes(16), current.id, 0, 0, 0, 0, 0, 0, 0, 0)
+                heartbeat = Heartbeat(Status.RECEIVING_ALPHA, 0, 1, (), shown)
+                member.alive = True
+                member.hear(heartbeat, shown, 0.0)
+                current.hear(member, heartbeat, shown, 0.0)
+            elif what == "f":
+                member.frame(slot, 0.0, 4117)
+            else:
+                member.gone()
+                current.suspects.add(member.id)
+            if slot % 3 == 0:
+                missed = any(current.is_lost(member) for member in members.values())
+                self.assertEqual(current.is_broken(members, 0.0), missed)
 
 
 class LengthTests(SynchronousTestCase):
