@@ -48,16 +48,24 @@ class RecordStream:
         """
         if self._broken:
             return
+        start = 0
         if self._held:
-            self._held.append(data)
-            self._held_size += len(data)
-            if self._held_size < self._wanted:
+            start = self._wanted - self._held_size
+            if start > len(data):
+                self._held.append(data)
+                self._held_size += len(data)
                 return
-            data = b"".join(self._held)
-            self._held.clear()
+            if self._wanted > LENGTH.size:
+                # Only this record is put together: most of a chunk is others.
+                record = b"".join((*self._held, memoryview(data)[:start]))
+                self._held.clear()
+                yield memoryview(record)[LENGTH.size :]
+            else:
+                data = b"".join((*self._held, data))
+                self._held.clear()
+                start = 0
         view = memoryview(data)
         size = len(data)
-        start = 0
         wanted = LENGTH.size
         while size - start >= LENGTH.size:
             (length,) = LENGTH.unpack_from(data, start)

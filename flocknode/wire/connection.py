@@ -17,8 +17,8 @@ TURN_MESSAGES: Final = 64
 """Messages in a turn.  Until empty, as txZMQ does it, starves timers (7.5 s in
 a flood of 300 000 messages); with 64 the longest gap is 0.06 s."""
 
-TURN_BYTES: Final = 524_288
-"""The same for large messages: about 0.5 ms."""
+TURN_BYTES: Final = 262_144
+"""The same for large messages: about 0.3 ms."""
 
 
 class Context(ZmqFactory):  # type: ignore[misc]

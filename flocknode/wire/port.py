@@ -37,8 +37,11 @@ MAX_DATA: Final = 1_048_576 + 4
 MAX_TYPED: Final = 262_144
 """Body of a typed message.  The largest, Start, takes 200 bytes a peer."""
 
-BUFFER: Final = 131_072
-"""Bytes; twice what Twisted has by default.  Measured best of 64, 128 and 256 KiB."""
+BUFFER: Final = 524_288
+"""Bytes that are read at once.  As much as is read of a peer's frames in a turn
+(L{flocknode.wire.connection.TURN_BYTES}) and more: a wire process that has more to
+do than it can would else hear eight times as much of its peers as of its node,
+and send padding."""
 
 _TYPED: Final = 0
 _DATA: Final = 1
