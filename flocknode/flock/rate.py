@@ -22,11 +22,13 @@ LAST_STEP: Final = 112
 UNMEASURED: Final = 0xFF
 """Shown in place of a delivered step when no frame was due."""
 
-MEDIUM_FROM: Final = 32
+MEDIUM_FROM: Final = 24
 LARGE_FROM: Final = 56
-"""Steps from which frames are larger: 1 MiB/s and 8 MiB/s.  Below 8 MiB/s a link
-costs the processor at most 500 frames a second, and no slot of the two larger
-sizes has fewer than 32 frames."""
+"""Steps from which frames are larger: 512 KiB/s and 8 MiB/s.  What a frame costs the
+processor hardly depends on its size, and a node has many links: below 512 KiB/s a
+link has at most 120 frames a second, below 8 MiB/s at most 500.  No slot of the
+middle size has fewer than 16 frames, so a burst of it at least 8, and none of the
+largest fewer than 64."""
 
 TOLERATED: Final = 32
 """Of so many frames due one may be missing."""

@@ -43,6 +43,16 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(sorted(sizes), sizes)
         self.assertEqual(set(sizes), {4117, 16_405, 65_557})
 
+    @given(st.integers(rate.MEDIUM_FROM, rate.LAST_STEP))
+    def test_a_burst_of_larger_frames_has_enough_of_them_to_be_timed(self, step: int) -> None:
+        self.assertGreaterEqual(rate.burst_frames(rate.frames_per_slot(step)), 8)
+
+    def test_a_node_with_seven_links_does_not_send_a_thousand_frames_a_second_at_50_mbit(
+        self,
+    ) -> None:
+        step = rate.uplink_step(6_250_000, 7)
+        self.assertLess(7 * 2 * rate.frames_per_slot(step), 1_000)
+
     def test_an_uplink_is_shared_by_all_configured_peers(self) -> None:
         self.assertEqual(rate.uplink_step(1 << 20, 4), rate.step_of(1 << 18))
         self.assertEqual(rate.uplink_step(1 << 20, 0), rate.step_of(1 << 20))
