@@ -217,8 +217,9 @@ def measure(nodes: int, options: argparse.Namespace, top: Path) -> None:
             if solo is not None:
                 gain = nodes * solo / together.seconds
                 print(f"{gain:.2f} times as fast as bare CURVE, one after another (wanted: 2.8)")
-        middle = statistics.median(run.seconds for run in runs)
-        print(f"median of {len(runs)}: {middle * payload / size:.2f} x S/U")
+        if runs:
+            middle = statistics.median(run.seconds for run in runs)
+            print(f"median of {len(runs)}: {middle * payload / size:.2f} x S/U")
     finally:
         if flock is not None:
             flock.cluster.close()
