@@ -6,7 +6,7 @@ The leader alone decides, from what members say their incoming links delivered,
 and the least uplink.
 
  - Down: once in four slots of rounds (longer than it takes to hear what came of
-   the last decision), if frames did not arrive, to two steps less than what did.
+   the last decision), if frames did not arrive, to four steps less than what did.
    Of each slot the least report counts, and of the slots the second least: one
    slot alone is a process that stood still, or a member that vanished, and says
    nothing of the links.
@@ -17,7 +17,7 @@ and the least uplink.
    if it is much more than the present one, else if the burst before said so, too.
  - After a while in which neither happens, one step more, to see.
  - A step that failed is not believed in again for four decisions, then eight, and
-   so on up to 256; unless three steps more than that are measured.
+   so on up to 256; unless five steps more than that are measured.
 
 Pure.  Which frames are real plays no part in it.
 """
@@ -36,13 +36,13 @@ LAST_WAIT: Final = 256
 HOLDS: Final = 4
 """Calm decisions after which a step has not failed: queues hide for a while that
 a link is a little too slow."""
-PATIENCE: Final = 16
+PATIENCE: Final = 8
 """Calm decisions after which one step more is tried unmeasured: on a line whose
 delays vary much, a burst seems to take longer than it does."""
 _MOST_REPORTS: Final = 8
-FALL: Final = 2
+FALL: Final = 4
 """Steps below what arrived: what has piled up in queues meanwhile must drain."""
-BOLD: Final = 3
+BOLD: Final = 5
 """Steps more than the present one, or one that failed, of which one measurement is
 enough: the link is another one now."""
 

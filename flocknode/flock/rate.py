@@ -2,7 +2,7 @@
 """
 How much is sent: rate steps, and the number and size of frames at each.
 
-A step is an eighth of an octave, step 0 is 64 KiB a second and link (message
+A step is a sixteenth of an octave, step 0 is 64 KiB a second and link (message
 bytes).  The step in force says how many frames of which size a link carries in
 a slot of 500 ms; that is a fixed table, so that all members send alike.
 """
@@ -16,17 +16,20 @@ from flocknode.flock.messages import FRAME_HEADER, FRAME_SIZES
 
 BASE: Final = 65_536
 """Bytes per second and link at step 0."""
-STEPS_PER_OCTAVE: Final = 8
-LAST_STEP: Final = 112
+STEPS_PER_OCTAVE: Final = 16
+"""What an uplink carries beyond the step below it is not used: 2 per cent on average."""
+LAST_STEP: Final = 224
 """1 GiB a second and link."""
 UNMEASURED: Final = 0xFF
 """Shown in place of a delivered step when no frame was due."""
 
-MEDIUM_FROM: Final = 32
-LARGE_FROM: Final = 56
-"""Steps from which frames are larger: 1 MiB/s and 8 MiB/s.  Below 8 MiB/s a link
-costs the processor at most 500 frames a second, and no slot of the two larger
-sizes has fewer than 32 frames."""
+MEDIUM_FROM: Final = 48
+LARGE_FROM: Final = 112
+"""Steps from which frames are larger: 512 KiB/s and 8 MiB/s.  What a frame costs the
+processor hardly depends on its size, and a node has many links: below 512 KiB/s a
+link has at most 120 frames a second, below 8 MiB/s at most 500.  No slot of the
+middle size has fewer than 16 frames, so a burst of it at least 8, and none of the
+largest fewer than 64."""
 
 TOLERATED: Final = 32
 """Of so many frames due one may be missing."""
@@ -59,8 +62,14 @@ def uplink_step(uplink: int, peers: int) -> int:
     """
     @param uplink: bytes per second that a node may send in all.
     @param peers: configured peers; each is a link, alive or not.
+    @return: the greatest step whose frames fit; 0 if none do.
     """
-    return step_of(uplink / max(1, peers))
+    link = uplink / max(1, peers)
+    step = step_of(link)
+    # A slot has whole frames, which may be more than the rate of the step.
+    while step and frames_per_slot(step) * frame_size(step) > SLOT_SECONDS * link:
+        step -= 1
+    return step
 
 
 def frame_size(step: int) -> int:

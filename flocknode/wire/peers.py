@@ -28,6 +28,9 @@ CURVE: Final = 42
 HEARTBEATS: Final = 4
 """A second."""
 
+ACKNOWLEDGED: Final = 2
+"""Full packets that come in for each packet without content that says so."""
+
 
 @attrs.frozen
 class Peer:
@@ -78,13 +81,19 @@ def for_frames(uplink: int, peers: int) -> int:
     """
     What of an uplink is left for frames: the engine counts these and nothing
     else, and a rate that is even 2 per cent too high fills all queues.
-    Acknowledgements of what comes in are not counted.
+    As much comes in as goes out, and is acknowledged.
 
     @param uplink: bytes per second.
     @param peers: that share it.
     """
     links = max(1, peers)
-    beat = HEARTBEATS * (HEARTBEAT_SIZE + CURVE + PACKET - SEGMENT)
-    link = uplink / links * SEGMENT / PACKET - beat
-    size = frame_size(step_of(link))
-    return max(1, int(links * link * size / (size + CURVE)))
+    link = uplink / links - HEARTBEATS * _on_the_line(HEARTBEAT_SIZE)
+    size = frame_size(step_of(link * SEGMENT / PACKET))
+    return max(1, int(links * link * size / _on_the_line(size)))
+
+
+def _on_the_line(size: int) -> float:
+    """Bytes that a message takes of an uplink, with what acknowledges one like it."""
+    message = size + CURVE
+    packets = -(-message // SEGMENT)
+    return message + (packets + max(1.0, packets / ACKNOWLEDGED)) * (PACKET - SEGMENT)

@@ -232,7 +232,7 @@ class ShownTests(SynchronousTestCase):
         world.network.run(6.0)
         step = world.nodes[0].flock.state.step
         worst = min(trailer.delivered for trailer in self.trailers(IDS[0]))
-        self.assertLess(worst, step - 4)
+        self.assertLess(worst, step - 8)
         self.assertEqual(min(t.delivered for t in self.trailers(IDS[1])), step)
 
     def test_members_and_slots_are_shown_alike_by_all(self) -> None:

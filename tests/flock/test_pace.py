@@ -31,7 +31,7 @@ from flocknode.flock.rate import (
 from flocknode.testing.network import VirtualNetwork
 from tests.flock.support import World, fate
 
-CEILING = 60
+CEILING = 120
 
 
 class PaceCase(SynchronousTestCase):
@@ -61,7 +61,7 @@ class PaceCase(SynchronousTestCase):
         self.pace.report(slot, min(step, self.link))
         self.pace.report(slot, step)
         if has_burst(slot) and self.link >= step:
-            self.pace.measured(slot, min(step + 8, self.link + self.optimism))
+            self.pace.measured(slot, min(step + 16, self.link + self.optimism))
 
 
 class Rising(PaceCase):
@@ -72,23 +72,23 @@ class Rising(PaceCase):
 
     def test_a_slower_member_counts_at_once(self) -> None:
         self.decide(3)
-        self.ceiling = 31
+        self.ceiling = 62
         self.pace.boundary(self.slot, False, self.ceiling)
-        self.assertEqual(self.pace.step, 31)
+        self.assertEqual(self.pace.step, 62)
 
     def test_when_it_is_gone_the_rate_doubles_until_it_is_as_before(self) -> None:
-        self.ceiling = 31
+        self.ceiling = 62
         self.decide(2)
         self.ceiling = CEILING
         steps = [self.decide() for _ in range(10)]
         self.assertEqual(steps[-1], CEILING)
-        self.assertLessEqual(max(b - a for a, b in itertools.pairwise(steps)), 8)
+        self.assertLessEqual(max(b - a for a, b in itertools.pairwise(steps)), 16)
 
     def test_one_who_takes_over_goes_on_and_finds_room_like_anybody(self) -> None:
-        self.pace = Pace(30)
-        self.link = 41
-        self.assertEqual(self.decide(1), 30)
-        self.assertEqual(self.decide(9), 41)
+        self.pace = Pace(60)
+        self.link = 82
+        self.assertEqual(self.decide(1), 60)
+        self.assertEqual(self.decide(9), 82)
 
     def test_without_a_report_nothing_is_decided(self) -> None:
         pace = Pace(20)
@@ -115,10 +115,10 @@ class Falling(PaceCase):
 
     def test_it_falls_below_what_arrived(self) -> None:
         self.decide(5)
-        self.link = 40
+        self.link = 80
         while self.pace.step == CEILING:
             self.decide()
-        self.assertEqual(self.pace.step, 38)
+        self.assertEqual(self.pace.step, 76)
 
     def test_one_bad_slot_says_nothing(self) -> None:
         self.decide(5)
@@ -127,10 +127,10 @@ class Falling(PaceCase):
 
     def test_it_comes_back_soon_if_that_was_an_accident(self) -> None:
         self.decide(5)
-        self.link = 40
+        self.link = 80
         self.decide(2)
         self.link = LAST_STEP
-        self.assertGreaterEqual(self.decide(7), CEILING - 1)
+        self.assertGreaterEqual(self.decide(7), CEILING - 2)
         self.assertEqual(self.decide(4), CEILING)
 
     def test_a_link_that_halves_is_followed_within_four_seconds_if_it_doubles_within_ten(
@@ -139,26 +139,26 @@ class Falling(PaceCase):
         for start in range(8):  # anywhere between two bursts
             self.setUp()
             self.slot += start
-            self.link = 40
+            self.link = 80
             self.decide(20)
-            for step, seconds in ((48, 10), (40, 4), (48, 10)):
+            for step, seconds in ((96, 10), (80, 4), (96, 10)):
                 self.link = step
                 decided = self.decide(int(2 * seconds / DECISION_SLOTS))
-                self.assertTrue(step - 3 <= decided <= step, (start, step, decided))
+                self.assertTrue(step - 6 <= decided <= step, (start, step, decided))
 
     def test_what_fails_is_tried_less_and_less_often(self) -> None:
-        self.link = 40
-        self.optimism = 2  # whoever measures is wrong
+        self.link = 80
+        self.optimism = 4  # whoever measures is wrong
         steps = [self.decide() for _ in range(3000)]
-        too_fast = [number for number, step in enumerate(steps[10:]) if step > 40]
+        too_fast = [number for number, step in enumerate(steps[10:]) if step > 80]
         self.assertTrue(5 < len(too_fast) < 3000 / 50)
-        self.assertGreater(sum(map(rate, steps[100:])) / 2900 / rate(40), 0.85)
+        self.assertGreater(sum(map(rate, steps[100:])) / 2900 / rate(80), 0.85)
         first, second = too_fast[: len(too_fast) // 2], too_fast[len(too_fast) // 2 :]
         self.assertGreater(second[-1] - second[0], first[-1] - first[0])
 
     @given(
         st.lists(
-            st.tuples(st.integers(0, 130), st.integers(0, 130), st.integers(0, LAST_STEP)),
+            st.tuples(st.integers(0, 255), st.integers(0, 255), st.integers(0, LAST_STEP)),
             max_size=60,
         )
     )
@@ -267,15 +267,15 @@ class ADay(SynchronousTestCase):
     def test_a_step_that_is_a_little_too_much_is_not_tried_again_and_again(self) -> None:
         """Queues hide for a while that a line is too slow."""
         line = Line(Random(3), 0.0, 0.01)
-        line.width = 1.05 * rate(35)
+        line.width = 1.05 * rate(70)
         for _ in range(600):
             line.pass_slot()
         steps = []
         for _ in range(600):
             line.pass_slot()
             steps.append(line.step)
-        self.assertLessEqual(max(steps), 36)
-        self.assertGreater(sum(step in (34, 35) for step in steps), 0.9 * len(steps))
+        self.assertLessEqual(max(steps), 72)
+        self.assertGreater(sum(68 <= step <= 71 for step in steps), 0.9 * len(steps))
 
 
 class InAFlock(SynchronousTestCase):
