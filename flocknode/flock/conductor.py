@@ -147,6 +147,7 @@ class Conductor:
         self._feed(Input.MORE if own.backlog or own.remaining else Input.LEVEL)
         if own.slot + 1 == current.stop_slot:
             self._feed(Input.LAST)
+            self.owing.passed(current)
 
     def call(self, now: float) -> None:
         """
@@ -358,7 +359,6 @@ class Conductor:
             self._feed(Input.LOSS)
         self.counted = current.counted
         self.agenda.started(current.id)
-        self.owing.started(current)
         self.last_started = current.id
         budget = current.payload + EXTRA_SLOTS * slot_payload(self._steps.at(current.start_slot))
         self._observer.round_started(current.id, current.counted, budget)

@@ -38,10 +38,13 @@ class Owing:
         """
         return max((self._owed.get(member, 0) for member in members), default=0)
 
-    def started(self, current: Round) -> None:
-        """It may be the round for that."""
-        for member in current.members:
-            if self._owed.get(member, math.inf) <= current.sigma:
+    def passed(self, current: Round) -> None:
+        """
+        A round is in its last slot.  It may have been the one for that; what counts
+        is how long it was, since who leads may have seen another reason for it.
+        """
+        for member in current.from_start & self._owed.keys():
+            if current.had_time(self._owed[member]):
                 del self._owed[member]
 
     def stopped(self, current: Round, at: float, now: float) -> None:

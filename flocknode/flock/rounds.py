@@ -103,7 +103,8 @@ class Round:
         are shifted by it.
     @ivar stop_offset: that of the stop.
     @ivar leading: whether this node counts down.
-    @ivar members: the others, who are expected to send frames.
+    @ivar members: the others, who are expected to send frames; C{from_start}: of
+        these, those who did not join later.
     @ivar counted: the new_total of local changes that are part of it.
     @ivar leader_heard: monotonic.
     @ivar sigma: what it was planned for, padded bytes; 0 if not known here.
@@ -134,6 +135,7 @@ class Round:
     lost: bool = False
     owed: int = 0
     suspects: set[MemberId] = attrs.field(init=False)
+    from_start: frozenset[MemberId] = attrs.field(init=False)
     _passed: int = 0
     _latest: int = 0
     _before: deque[tuple[int, int]] = attrs.field(
@@ -142,6 +144,7 @@ class Round:
 
     def __attrs_post_init__(self) -> None:
         self.suspects = set(self.members)
+        self.from_start = frozenset(self.members)
 
     def size(self, sigma: int, members: int) -> None:
         """It is planned for so many bytes, and so many members."""
@@ -190,6 +193,11 @@ class Round:
         """Somebody is lost, as is noticed in this slot; perhaps after the stop."""
         self.lost = True
         self.owed = max(self.owed, self.doubtful(slot))
+
+    def had_time(self, sigma: int) -> bool:
+        """In its last slot: whether it is as long as one that is planned for so many bytes."""
+        carried = self._passed - EXTRA_SLOTS * self._latest
+        return carried >= link_payload(sigma, len(self.members) + 1)
 
     def doubtful(self, slot: int) -> int:
         """

@@ -5,16 +5,19 @@ Tests for L{flocknode.flock.owing}.
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Collection
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.flock.ceremony import FOLLOW_UP, Agenda
+from flocknode.flock.interfaces import MemberId
 from flocknode.flock.link import Outgoing
 from flocknode.flock.members import Member
 from flocknode.flock.owing import Owing
 from flocknode.flock.rate import Steps, slot_payload
-from flocknode.flock.rounds import Round
+from flocknode.flock.rounds import EXTRA_SLOTS, Round, link_payload
 from tests.flock.support import IDS
 
 A, B, C = IDS[:3]
@@ -24,8 +27,8 @@ STOP = 55.0
 LONG = FOLLOW_UP[1] + 1.0
 
 
-def a_round(sigma: int = SIGMA) -> Round:
-    """With B and C, for so many bytes; in its fourth slot."""
+def a_round(slots: int = 4, members: Collection[MemberId] = (B, C)) -> Round:
+    """With these; it has sent for so many slots."""
     current = Round(
         id=100,
         start_slot=102,
@@ -33,14 +36,14 @@ def a_round(sigma: int = SIGMA) -> Round:
         offset=0.0,
         stop_offset=0.0,
         leading=True,
-        members={B, C},
+        members=set(members),
         counted=0,
         leader_heard=50.0,
-        sigma=sigma,
+        sigma=SIGMA,
         payload=8 * slot_payload(40),
         started=True,
     )
-    for slot in range(102, 106):
+    for slot in range(102, 102 + slots):
         current.enter(slot, Steps(40))
     return current
 
@@ -89,13 +92,14 @@ class OwingTests(SynchronousTestCase):
     def test_a_round_with_him_that_is_long_enough_settles_it(self) -> None:
         self.owing.lost(member(52.0), a_round(), 106, 53.0)
         owed = self.owing.most((B,))
-        self.owing.started(a_round(sigma=owed - 1))
+        slots = math.ceil(link_payload(owed, 3) / slot_payload(40))
+        self.owing.passed(a_round(slots + EXTRA_SLOTS - 1))
         self.assertEqual(self.owing.most((B,)), owed)
-        without = a_round(sigma=owed)
-        without.members.discard(B)
-        self.owing.started(without)
+        joined = a_round(slots + EXTRA_SLOTS, {C})
+        joined.members.add(B)
+        self.owing.passed(joined)
         self.assertEqual(self.owing.most((B,)), owed)
-        self.owing.started(a_round(sigma=owed))
+        self.owing.passed(a_round(slots + EXTRA_SLOTS))
         self.assertEqual(self.owing.most((B,)), 0)
 
     def test_who_was_away_himself_forgets(self) -> None:
