@@ -16,7 +16,7 @@ from flocknode.box.content import block_hash
 from flocknode.box.disk.folder import Folder
 from flocknode.box.disk.perform import no_step
 from flocknode.box.index.database import Index
-from flocknode.box.survey import hashing
+from flocknode.box.survey import blocks
 from flocknode.box.survey.compare import Survey
 from flocknode.box.survey.observe import Sighting
 from flocknode.box.values import Path
@@ -123,16 +123,16 @@ class TimeSteps(PeerCase):
 
     def test_the_moment_before_reading_counts(self) -> None:
         a = self.peer("a")
-        a.put("big", b"x" * (1 << 20))
+        a.put("big", b"x" * (blocks.WHOLE + 1))
         written = os.stat(a.path("big")).st_mtime_ns
         now = [written + 1_000_000]
-        read = hashing._read_block
+        read = blocks._read_block
 
         def slow(*arguments: Any) -> Any:
             now[0] = written + 51_000_000
             return read(*arguments)
 
-        self.patch(hashing, "_read_block", slow)
+        self.patch(blocks, "_read_block", slow)
         sightings = self.seen(a, lambda: now[0])
         self.assertEqual({path for each in sightings for path in each.doubtful}, {b"big"})
 

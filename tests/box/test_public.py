@@ -16,7 +16,7 @@ from twisted.internet.task import deferLater
 from flocknode.box.box import Box
 from flocknode.box.listing import Deleted, Known, ListedFile, Offer, OpenFile, Refused
 from flocknode.box.settings import BoxSettings
-from flocknode.box.survey.hashing import WHOLE
+from flocknode.box.survey.blocks import WHOLE
 from flocknode.box.values import Path
 from flocknode.errors import BoxError, FlocknodeError
 from tests.box.test_box import BoxTestCase, pass_on, until

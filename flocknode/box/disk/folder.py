@@ -192,6 +192,11 @@ class Folder:
         return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
 
     @property
+    def beneath(self) -> bool:
+        """Is a path opened by L{syscalls.open_beneath}?"""
+        return self._openat2
+
+    @property
     def capabilities(self) -> Capabilities:
         """
         Probed at the first use, in C{.flocknode}, which must be there (see

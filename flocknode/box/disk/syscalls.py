@@ -13,7 +13,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import sys
 from typing import Any
 
@@ -128,9 +127,9 @@ def rename(
         raise _fail(errno.EINVAL, source)
     if hasattr(_libc, "renameat2"):
         result = _libc.renameat2(source_fd, source, target_fd, target, flags)
-    elif platform.machine() in _RENAMEAT2:
+    elif os.uname().machine in _RENAMEAT2:
         result = _libc.syscall(
-            ctypes.c_long(_RENAMEAT2[platform.machine()]),
+            ctypes.c_long(_RENAMEAT2[os.uname().machine]),
             ctypes.c_int(source_fd),
             ctypes.c_char_p(source),
             ctypes.c_int(target_fd),

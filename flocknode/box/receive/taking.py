@@ -22,7 +22,8 @@ from flocknode.box.disk.site import Site
 from flocknode.box.listing import Offer, Refused
 from flocknode.box.paths import check_path
 from flocknode.box.receive.putting import shown
-from flocknode.box.survey.hashing import WHOLE, hash_open
+from flocknode.box.survey.blocks import WHOLE
+from flocknode.box.survey.hashing import hash_open
 from flocknode.box.values import Hash, Path
 from flocknode.errors import BoxError, PathError
 

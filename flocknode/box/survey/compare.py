@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from flocknode.box.content import LARGEST_CONTENT, SMALLEST_BLOCK
+from flocknode.box.content import LARGEST_CONTENT
 from flocknode.box.disk.folder import FileType, Stat
 from flocknode.box.disk.site import Site
 from flocknode.box.index.columns import Disk, disk_tuple
 from flocknode.box.index.database import Index
 from flocknode.box.index.rows import joined, parents
-from flocknode.box.survey.hashing import Changed, Hashed, Scanner
+from flocknode.box.survey.hashers import Begun, Hashers
+from flocknode.box.survey.hashing import Hashed, Scanner
 from flocknode.box.survey.observe import Observation, Sighting
 from flocknode.box.survey.shown import ANOTHER, Shown
-from flocknode.box.survey.spread import Spread, spare_threads
 from flocknode.box.values import Path
 
 SLICE = 2048
@@ -45,12 +45,6 @@ ROTTEN = (
 LOOKED = 20_000
 """Paths compared for a slice at most: how often progress is told."""
 
-BUNCH = 2 * 1024 * 1024
-"""Bytes of files that one thread hashes in one go: enough to be worth it."""
-
-ALONE = 64 * 1024 * 1024
-"""Bytes of a file that several threads hash."""
-
 _SKEW = 2_000_000_000
 """Nanoseconds that a file server's clock may be ahead."""
 
@@ -66,6 +60,19 @@ class _Found(msgspec.Struct, frozen=True, gc=False):
     known: Disk | None
 
 
+class _Slice(msgspec.Struct, gc=False):
+    """
+    What was found together, and is being hashed; C{begun}: since when
+    (nanoseconds since the epoch).
+    """
+
+    found: list[_Found | Observation]
+    begun: int
+    hashing: Begun
+    problems: list[tuple[Path, str]]
+    looked: int
+
+
 class Survey:
     """
     One look at a folder, or at some paths of it.
@@ -74,7 +81,7 @@ class Survey:
     @param entering: see L{Scanner}.
     @param cancelled: asked often; when true, nothing more is reported.
     @param now: nanoseconds since the epoch.
-    @param threads: that hash beside the one that surveys.
+    @param threads: see L{Hashers}.
     """
 
     def __init__(
@@ -96,15 +103,16 @@ class Survey:
         self._names = site.capabilities.names
         self._shown = Shown(site.view, index, self._names)
         self._scanner = Scanner(site.view, self._ignored, self._enter, self._shown.known_as)
-        self._spread = Spread(spare_threads() if threads is None else threads)
+        self._hashers = Hashers(site, self._scanner, cancelled, threads)
         self._step = site.capabilities.clock_step_ns
         self._gone: list[Path] = []
         self._afresh = False
+        self._waiting: _Slice | None = None
         self._clear()
 
     def close(self) -> None:
-        """End its threads.  Idempotent."""
-        self._spread.close()
+        """End what hashes for it.  Idempotent."""
+        self._hashers.close()
 
     def _enter(self, path: Path, descriptor: int) -> None:
         self._ignored.entering(path, descriptor)
@@ -155,13 +163,13 @@ class Survey:
                 return
             yield from self._look_at(path)
             if self._is_full():
-                yield self._take()
+                yield from self._take()
 
     def _look_at(self, path: Path) -> Iterator[Sighting]:
         try:
             stat = self._site.view.lstat(path)
         except OSError as error:
-            self._problem(path, error)
+            self._problems.append((path, _unreadable(error)))
             return
         known = self._index.disk(path)
         if stat is None:
@@ -200,7 +208,7 @@ class Survey:
                 if self._is_full():
                     if self._cancelled():
                         return
-                    yield self._take()
+                    yield from self._take()
             if listing.path and not listing.names:
                 yield from self._look_if_it_stayed(listing.path)
             shown = self._shown.same(known, listing.names)
@@ -211,7 +219,7 @@ class Survey:
                 elif self._can_go(path, disk):
                     self._gone.append(path)
             if self._is_full():
-                yield self._take()
+                yield from self._take()
 
     def _look_if_it_stayed(self, path: Path) -> Iterator[Sighting]:
         """Nothing is left of what a deleted directory may have stayed for."""
@@ -234,89 +242,58 @@ class Survey:
 
     # What was found is hashed before it is told
 
-    def _observe_all(self) -> list[Observation]:
+    def _slice(self) -> _Slice:
+        """What was found so far: it begins to be hashed."""
+        # The time before it is read: what was read first may change while the rest is.
+        begun = self._now()
         found = self._found
+        hashing = self._hashers.begin(
+            (each.path, each.stat) for each in found if isinstance(each, _Found)
+        )
+        taken = _Slice(found, begun, hashing, self._problems, self._looked)
+        self._clear()
+        return taken
+
+    def _observe(self, slice: _Slice) -> Sighting:
+        begun, step, problems = slice.begun, self._step, slice.problems
         observations: list[Observation] = []
-        # Before it is read: what was read first may change while the rest is.
-        begun, step = self._now(), self._step
-        hashed = self._hash_all([each for each in found if isinstance(each, _Found)])
-        for each in found:
+        again: set[Path] = set()
+        all_doubtful: set[Path] = set()
+        hashed = self._hashers.end(slice.hashing)
+        for each in slice.found:
             if isinstance(each, Observation):
                 observations.append(each)
                 continue
             path, stat, known, doubtful = each.path, each.stat, each.known, False
             result = hashed.get(path)
             if isinstance(result, Exception):
-                self._not_hashed(path, result)
+                if isinstance(result, OSError) and result.errno not in _GONE:
+                    problems.append((path, _unreadable(result)))
+                else:
+                    again.add(path)
                 continue
             if result is not None:
                 stat = result.stat
                 if self._is_rotten(path, result, known):
-                    self._problems.append((path, ROTTEN))
+                    problems.append((path, ROTTEN))
                     continue
                 # Times of the future were set by hand, or by a clock that was wrong.
                 doubtful = (
                     -step < stat.mtime_ns - begun < _SKEW or -step < stat.ctime_ns - begun < _SKEW
                 )
                 if doubtful:
-                    self._doubtful.add(path)
+                    all_doubtful.add(path)
             observations.append(Observation(path, stat, result, doubtful))
             if known is not None and known[0] == _DIRECTORY and result is not None:
                 # Together, or what seems alive below would bring it back.
                 observations += self._gone_below(path)
-        return observations
-
-    def _not_hashed(self, path: Path, error: Exception) -> None:
-        if isinstance(error, OSError) and error.errno not in _GONE:
-            self._problem(path, error)
-        else:
-            self._again.add(path)
-
-    def _hash_all(self, found: Iterable[_Found]) -> dict[Path, Hashed | Exception]:
-        """
-        Small files here, larger ones in bunches in several threads, very
-        large ones one after the other, each in several threads.
-        """
-        done: dict[Path, Hashed | Exception] = {}
-        bunches: list[list[_Found]] = [[]]
-        alone: list[_Found] = []
-        size = 0
-        for each in found:
-            stat = each.stat
-            if stat.type is FileType.DIRECTORY:
-                continue
-            if stat.size <= SMALLEST_BLOCK or stat.type is not FileType.FILE:
-                done[each.path] = self._hash(each)
-            elif stat.size >= ALONE:
-                alone.append(each)
-            else:
-                if size + stat.size > BUNCH and bunches[-1]:
-                    bunches.append([])
-                    size = 0
-                bunches[-1].append(each)
-                size += stat.size
-
-        def hash_bunch(bunch: list[_Found]) -> list[Hashed | Exception]:
-            return [self._hash(each) for each in bunch]
-
-        for bunch, results in zip(bunches, self._spread.map(hash_bunch, bunches), strict=True):
-            done.update((each.path, hashed) for each, hashed in zip(bunch, results, strict=True))
-        for each in alone:
-            done[each.path] = self._hash(each, self._spread)
-        return done
-
-    def _hash(self, found: _Found, spread: Spread | None = None) -> Hashed | Exception:
-        """In any thread."""
-        if self._cancelled():
-            return Changed("Looking was cancelled.")
-        try:
-            if found.stat.type is not FileType.FILE:
-                return self._scanner.hash_link(found.path)
-            return self._scanner.hash_file(
-                found.path, found.stat, cancelled=self._cancelled, spread=spread
-            )
-        except (Changed, OSError) as error:
-            return error
+        return Sighting(
+            tuple(observations),
+            frozenset(again),
+            frozenset(all_doubtful),
+            tuple(problems),
+            slice.looked,
+        )
 
     def _can_go(self, path: Path, known: Disk) -> bool:
         """
@@ -357,10 +334,8 @@ class Survey:
             self._found += self._gone_below(path)
         self._gone.clear()
         if not self._cancelled():
-            yield self._take()
-
-    def _problem(self, path: Path, error: OSError) -> None:
-        self._problems.append((path, f"It cannot be read: {os.strerror(error.errno or 0)}."))
+            yield from self._take()
+            yield from self._rest()
 
     def _is_full(self) -> bool:
         return (
@@ -369,24 +344,30 @@ class Survey:
             or self._looked >= LOOKED
         )
 
-    def _take(self) -> Sighting:
-        observations = tuple(self._observe_all())
-        seen = Sighting(
-            observations,
-            frozenset(self._again),
-            frozenset(self._doubtful),
-            tuple(self._problems),
-            self._looked,
-        )
-        self._clear()
-        return seen
+    def _take(self) -> Iterator[Sighting]:
+        """
+        Tell what was found.  What others than this thread hash is told when
+        the next is found, or at the end.
+        """
+        before, self._waiting = self._waiting, self._slice()
+        if before is not None:
+            yield self._observe(before)
+        if self._waiting.hashing.asked is None:
+            yield from self._rest()
+
+    def _rest(self) -> Iterator[Sighting]:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            yield self._observe(waiting)
 
     def _clear(self) -> None:
         self._found: list[_Found | Observation] = []
-        self._again: set[Path] = set()
-        self._doubtful: set[Path] = set()
         self._problems: list[tuple[Path, str]] = []
         self._looked = self._bytes = 0
+
+
+def _unreadable(error: OSError) -> str:
+    return f"It cannot be read: {os.strerror(error.errno or 0)}."
 
 
 def _same(stat: Stat, disk: Disk) -> bool:

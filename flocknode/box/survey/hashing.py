@@ -10,7 +10,7 @@ import errno
 import os
 import stat as modes
 import sys
-from collections.abc import Callable, Collection, Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
 from operator import itemgetter
 
 import attrs
@@ -21,6 +21,7 @@ from flocknode.box.disk.folder import TYPES, FileType, Folder, Stat, is_reserved
 from flocknode.box.disk.syscalls import rewind
 from flocknode.box.index.columns import Disk, disk_tuple, signed
 from flocknode.box.paths import LONGEST_PATH
+from flocknode.box.survey.blocks import hash_blocks
 from flocknode.box.survey.spread import Spread
 from flocknode.box.values import Hash, Path
 from flocknode.errors import BoxError
@@ -37,10 +38,6 @@ _NUMBERS = {format: int(type) for format, type in TYPES.items()}
 
 _DIRECTORY = int(FileType.DIRECTORY)
 _FILE = int(FileType.FILE)
-
-WHOLE = 1024 * 1024
-"""Bytes of a file that is read in one go: each call costs as much as reading
-some KiB, and the interpreter lock."""
 
 PIECE = 8 * 1024 * 1024
 """Bytes that are hashed in one go of files that several threads hash."""
@@ -278,13 +275,13 @@ def hash_open(
     spread: Spread | None = None,
 ) -> Hashed:
     """
-    Read an open regular file (of the folder or of its version store) once, in
-    pieces of a block (or at once, if it is small).
+    Read an open regular file (of the folder or of its version store) once, see
+    L{hash_blocks}.
 
     @param stat: what it should be, as far as is known.
     @param block_size: bytes; by default what its size asks for.
-    @param cancelled: asked before each block of a file over L{WHOLE}, in any
-        thread.
+    @param cancelled: asked before each block of what is not read at once, in
+        any thread.
     @param found: what C{fstat} has just said of it.
     @param spread: who shares the work of a large file.
     @raise Changed: if it is not C{stat} (any more), if it is another after
@@ -298,21 +295,37 @@ def hash_open(
         raise Changed("A file changed before it was read.")
     size = stat.size
     block_size = block_size_for(size) if block_size is None else block_size
-    if size <= WHOLE:
-        # Most files: as little as can be done.
-        blocks = _hash_whole(descriptor, size, block_size)
-    else:
-        piece = PIECE // block_size * block_size or block_size
+    piece = PIECE // block_size * block_size or block_size
 
-        def hash_piece(start: int) -> list[Hash]:
-            return _hash_blocks(descriptor, start, min(start + piece, size), block_size, cancelled)
+    def look() -> None:
+        if cancelled is not None and cancelled():
+            raise Changed("Reading a file was cancelled.")
 
-        starts = range(0, size, piece)
-        pieces = map(hash_piece, starts) if spread is None else spread.map(hash_piece, starts)
-        blocks = [hash for each in pieces for hash in each]
+    def hash_piece(start: int) -> list[bytes]:
+        return hash_blocks(descriptor, start, min(start + piece, size), block_size, look)
+
+    try:
+        if spread is None:
+            blocks = hash_blocks(descriptor, 0, size, block_size, look)
+        else:
+            pieces = spread.map(hash_piece, range(0, size, piece))
+            blocks = [hash for each in pieces for hash in each]
+    except EOFError:
+        raise Changed("A file became shorter while it was read.") from None
     if not _is(folder, stat, os.fstat(descriptor)):
         raise Changed("A file changed while it was read.")
-    return Hashed(content_hash(size, block_size, blocks), size, block_size, tuple(blocks), stat)
+    return hashed_as(stat, block_size, blocks)
+
+
+def hashed_as(stat: Stat, block_size: int, blocks: Iterable[bytes]) -> Hashed:
+    """
+    @param stat: of the file, before and after it was read.
+    @param block_size: bytes.
+    @param blocks: the hashes of its blocks, in order.
+    """
+    hashes = tuple(map(Hash, blocks))
+    content = content_hash(stat.size, block_size, hashes)
+    return Hashed(content, stat.size, block_size, hashes, stat)
 
 
 def _is(folder: Folder, stat: Stat, result: os.stat_result) -> bool:
@@ -342,47 +355,6 @@ def _disk_of(result: os.stat_result) -> Disk:
         mode & 0o777,
         signed(result.st_ino),
     )
-
-
-def _hash_whole(descriptor: int, size: int, block_size: int) -> list[Hash]:
-    data = os.pread(descriptor, size, 0)
-    if len(data) != size:
-        # Some file systems give less at a time than there is.
-        return _hash_blocks(descriptor, 0, size, block_size, None)
-    if size <= block_size:
-        return [block_hash(data)] if data else []
-    view = memoryview(data)
-    return [block_hash(view[at : at + block_size]) for at in range(0, size, block_size)]
-
-
-def _hash_blocks(
-    descriptor: int,
-    start: int,
-    end: int,
-    block_size: int,
-    cancelled: Callable[[], bool] | None,
-) -> list[Hash]:
-    # One buffer for all blocks: neither copied nor allocated again.
-    buffer = memoryview(bytearray(min(end - start, block_size)))
-    blocks = []
-    for offset in range(start, end, block_size):
-        if cancelled is not None and cancelled():
-            raise Changed("Reading a file was cancelled.")
-        block = buffer[: min(block_size, end - offset)]
-        if not _read_block(descriptor, block, offset):
-            raise Changed("A file became shorter while it was read.")
-        blocks.append(block_hash(block))
-    return blocks
-
-
-def _read_block(descriptor: int, block: memoryview, offset: int) -> bool:
-    while block:
-        count = os.preadv(descriptor, [block], offset)
-        if count == 0:
-            return False
-        block = block[count:]
-        offset += count
-    return True
 
 
 def _unreadable(path: bytes, error: OSError) -> Listing:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from flocknode.box.content import block_hash
 from flocknode.box.disk.folder import FileType, Folder
 from flocknode.box.index.database import Index
-from flocknode.box.survey import compare
+from flocknode.box.survey import compare, hashers
 from flocknode.box.survey.compare import SLICE, Survey
 from flocknode.box.survey.observe import Observation, Sighting
 from flocknode.box.values import Path
@@ -158,8 +158,8 @@ class SurveyTests(PeerCase):
         self.assertEqual(list(survey.scan()), [])
 
     def test_files_of_all_sizes_are_told_in_order_with_their_content(self) -> None:
-        self.patch(compare, "BUNCH", 300_000)
-        self.patch(compare, "ALONE", 400_000)
+        self.patch(hashers, "BUNCH", 300_000)
+        self.patch(hashers, "ALONE", 400_000)
         sizes = [0, 1, 500_000, 200_000, 131_072, 131_073, 250_000, 150_000, 3]
         data = [os.urandom(size) for size in sizes]
         for number, each in enumerate(data):
@@ -173,6 +173,34 @@ class SurveyTests(PeerCase):
             assert seen.hashed is not None
             pieces = [each[at : at + 131_072] for at in range(0, len(each), 131_072)]
             self.assertEqual(seen.hashed.blocks, tuple(map(block_hash, pieces)))
+
+    def test_what_processes_hash_is_told_in_order_and_once(self) -> None:
+        self.patch(hashers, "ENOUGH", 1)
+        self.patch(hashers, "BUNCH", 300_000)
+        self.patch(compare, "SLICE", 3)
+        data = [os.urandom(size) for size in (200_000, 1, 300_000, 140_000, 5, 3, 2, 180_000)]
+        for number, each in enumerate(data):
+            self.box.put(f"f{number}", each)
+        os.unlink(self.box.path("f6"))
+        self.box.put("gone", b"x")
+        self.box.scan()
+        for number in range(8):
+            self.box.put(f"f{number}", data[number] + b"more")
+        os.unlink(self.box.path("gone"))
+        survey = self.survey()
+        self.addCleanup(survey.close)
+        sightings = list(survey.scan())
+        found = [seen for sighting in sightings for seen in sighting.observations]
+        self.assertEqual(
+            [seen.path for seen in found], [*(b"f%d" % number for number in range(8)), b"gone"]
+        )
+        self.assertEqual([len(each.observations) for each in sightings], [3, 3, 3])
+        for seen, each in zip(found, data, strict=False):
+            assert seen.hashed is not None
+            whole = each + b"more"
+            pieces = [whole[at : at + 131_072] for at in range(0, len(whole), 131_072)]
+            self.assertEqual(seen.hashed.blocks, tuple(map(block_hash, pieces)))
+            self.assertEqual(seen.stat, self.box.site.view.lstat(seen.path))
 
     def test_what_cannot_be_read_in_another_thread_is_a_problem_of_its_own(self) -> None:
         for name in "abc":

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 
+from blake3 import blake3
+
 from flocknode.box.content import block_hash, content_hash
 from flocknode.box.disk.folder import FileType
 from flocknode.box.index.columns import Disk, disk_tuple
-from flocknode.box.survey import hashing
+from flocknode.box.survey import blocks, hashing
 from flocknode.box.survey.hashing import Changed, Listing, Scanner
 from flocknode.box.survey.spread import Spread
 from flocknode.box.values import Path
@@ -259,7 +261,7 @@ class HashFileTests(FolderCase):
     def test_itIsTheSameWhetherItIsReadAtOnceOrInBlocks(self) -> None:
         self.write(b"file", os.urandom(300 * KIB))
         whole = self.scanner.hash_file(b"file")
-        self.patch(hashing, "WHOLE", 128 * KIB)
+        self.patch(blocks, "WHOLE", 128 * KIB)
         self.assertEqual(self.scanner.hash_file(b"file"), whole)
 
     def test_refusesAFileThatIsNotWhatItShouldBe(self) -> None:
@@ -273,16 +275,16 @@ class HashFileTests(FolderCase):
         for change in (b"", b"x" * 200 * KIB, b"x" * 300 * KIB):
             self.write(b"file", b"y" * 200 * KIB)
 
-            def hash(data: memoryview, change: bytes = change) -> bytes:
+            def hash(data: memoryview, change: bytes = change) -> blake3:
                 self.write(b"file", change)
-                return block_hash(data)
+                return blake3(data)
 
-            self.patch(hashing, "block_hash", hash)
+            self.patch(blocks, "blake3", hash)
             with self.assertRaises(Changed):
                 self.scanner.hash_file(b"file")
 
     def test_canBeCancelledBetweenBlocks(self) -> None:
-        self.patch(hashing, "WHOLE", 128 * KIB)
+        self.patch(blocks, "WHOLE", 128 * KIB)
         self.write(b"file", b"y" * 300 * KIB)
         answers = [False, True]
         with self.assertRaises(Changed):
