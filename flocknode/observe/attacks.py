@@ -146,6 +146,7 @@ def attacks(names: Sequence[str]) -> dict[str, Attack]:
         "lateness before the round": one("heartbeat spread before", 1, True),
         "heartbeat phase": one("heartbeat phase"),
         "late in the round": one("lateness in the round", 1, True),
+        "punctual at first": one("lateness at first, less later", -1),
         "variance under load": one("gap variance", 1, True),
         "slow to answer": one("answers after, before", 1, True),
         "lagged correlation": one("leads others", 1),

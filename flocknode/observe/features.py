@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import fmean, pvariance
+from statistics import fmean, median, pvariance
 from typing import Final
 
 from flocknode.observe.flows import Flow, Traffic
@@ -17,6 +17,10 @@ from flocknode.observe.rounds import Beats, Round
 
 TICK: Final = 0.010
 """Seconds between two emissions in a round."""
+AT_FIRST: Final = 0.12
+LATER: Final = (0.15, 0.5)
+"""Seconds since its first frame: up to where only a source has anything to send, and
+from when to when others do, too."""
 LAST_SLOT: Final = 0.6
 """Seconds; in the last slot, ticks are stretched to the private offset of the stop."""
 APART: Final = 0.002
@@ -104,6 +108,7 @@ def _rhythm(sent: Flow, begin: float, end: float, beyond: int) -> Features:
         "emissions": len(ticks),
         "lateness in the round": fmean(late) if late else 0.0,
         "lateness in the first half second": fmean(late[:50]) if late else 0.0,
+        "lateness at first, less later": _at_first(firsts),
         "lateness, 95 %": _quantile(late, 0.95),
         "gap variance": pvariance(gaps) if gaps else 0.0,
         "longest gap": max(gaps, default=0.0),
@@ -123,6 +128,15 @@ def _residuals(times: Sequence[float]) -> list[float]:
     found = [(time - phase + TICK / 2) % TICK - TICK / 2 for time in times]
     punctual = _quantile(found, 0.25)
     return [each - punctual for each in found]
+
+
+def _at_first(times: Sequence[float]) -> float:
+    """What the lateness of the first ticks is more than that of those soon after, seconds."""
+    begun = [time - times[0] for time in times if time - times[0] < LATER[1]]
+    late = list(zip(begun, _residuals(begun), strict=True))
+    first = [each for time, each in late if time < AT_FIRST]
+    later = [each for time, each in late if time >= LATER[0]]
+    return median(first) - median(later) if first and later else 0.0
 
 
 def _around(beats: Beats, sent: Flow, which: Round) -> Features:
