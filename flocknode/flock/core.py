@@ -18,6 +18,7 @@ What its host (the wire process, or a test) does:
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from twisted.logger import Logger
@@ -81,6 +82,7 @@ class Flock:
         wall_ms: int,
         random: RandomStreams,
         trace: Tracer | None = None,
+        respite: float = 0.0,
     ) -> None:
         """
         @param now: monotonic seconds, as given to every other method.
@@ -88,6 +90,8 @@ class Flock:
             used if this node is the first of its flock.
         @param trace: called at each transition of the state machine with
             (state, input, next state).
+        @param respite: seconds after something was sent in which nothing is done
+            that takes longer with payload.
         """
         self._settings = settings
         self._me = settings.me
@@ -134,6 +138,8 @@ class Flock:
         self._strange: set[MemberId] = set()
         self._queue_limit = 0
         self._last = now
+        self._respite = respite
+        self._silent_until = -math.inf
         self._reporter = Reporter(observer)
         self._digests = Digests(observer, tuple(self._members.values()))
 
@@ -275,19 +281,19 @@ class Flock:
             self._boundary(now)
         self._conductor.advance(now)
         # Whatever takes longer with payload comes after all that is seen.
-        self._shaper.emit(now)
+        sent = self._shaper.emit(now)
         if self._pulse.tick(now):
             self._beat(now)
+            sent = True
+        due = min(self._time.boundary(self._slot + 1), self._pulse.due)
+        if sent:
+            self._silent_until = now + self._respite
+        if now < self._silent_until:
+            return max(min(due, self._conductor.due, self._silent_until), now + SOONEST)
         self._shaper.advance(now)
         if self._reporter.due(now):
             self._reporter.report(self.state, now)
-        due = min(
-            self._time.boundary(self._slot + 1),
-            self._pulse.due,
-            self._shaper.due,
-            self._conductor.due,
-        )
-        return max(due, now + SOONEST)
+        return max(min(due, self._shaper.due, self._conductor.due), now + SOONEST)
 
     def _drop(self, member: MemberId, what: str, reason: ProtocolError) -> None:
         """Say so once for each peer: whoever does this does it often."""

@@ -218,17 +218,20 @@ class Shaper:
         self._plan = self._counts = None
         self.due = math.inf
 
-    def emit(self, now: float) -> None:
+    def emit(self, now: float) -> bool:
         """
         Send what is built and due, and nothing else: what has to do with payload
         waits for L{advance}.
+
+        @return: whether anything was due.
         """
         plan = self._plan
         if plan is None or self._counts is not None or now < self.due or plan.is_over(now):
-            return
+            return False
         self.tally.lateness.add(now - self.due)
         self._emit()
         self._schedule(self._tick + 1, now)
+        return True
 
     def advance(self, now: float) -> None:
         """Send what is due, tell what has left, and build what is due next."""

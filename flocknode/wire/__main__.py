@@ -16,7 +16,7 @@ from twisted.internet.main import installReactor
 from twisted.internet.protocol import Factory
 
 from flocknode.ownprocess import keep_memory
-from flocknode.wire.timer import PunctualReactor, go_first
+from flocknode.wire.timer import WATCHING, PunctualReactor, go_first
 
 PORT_DESCRIPTOR = 3
 
@@ -37,7 +37,7 @@ def main() -> None:
     from flocknode.wire.process import Wire
 
     log_to_node()
-    wire = Wire(reactor, reactor.stop, schedule=go_first)
+    wire = Wire(reactor, reactor.stop, schedule=go_first, watching=WATCHING)
     reactor.adoptStreamConnection(
         PORT_DESCRIPTOR, socket.AF_UNIX, Factory.forProtocol(lambda: wire.port)
     )

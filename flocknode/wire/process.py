@@ -35,6 +35,10 @@ QUEUE_LIMIT: Final = 16_777_216
 """Bytes that may be outstanding in one queue of a link.  The node keeps within
 half of that; beyond it, the node is broken."""
 
+RESPITE: Final = 0.001
+"""Seconds: packets leave by threads of their own, perhaps on this very core.  If the
+next frames were built at once, they would leave later the more payload there is."""
+
 LEAVING: Final = 0.35
 """Seconds between L{Stop} and the end: at least one heartbeat says so."""
 
@@ -58,6 +62,7 @@ class Wire:
         sockets: Callable[[IReactorTime], Sockets] = Sockets,
         wall: Callable[[], float] = time.time,
         schedule: Callable[[int], None] = lambda uplink: None,
+        watching: float = 0.0,
     ) -> None:
         """
         @param reactor: also an C{IReactorFDSet}; its clock is monotonic.
@@ -65,6 +70,7 @@ class Wire:
         @param wall: seconds since 1970.
         @param schedule: told the uplink before any thread or socket is made, see
             L{flocknode.wire.timer.go_first}.
+        @param watching: see L{Alarm}.
         """
         self.port: Port[ToWire] = Port(msgspec.msgpack.Decoder(ToWire), self, BACKLOG)
         self._reactor = reactor
@@ -75,7 +81,7 @@ class Wire:
         self._schedule = schedule
         self._sockets: Sockets | None = None
         self._flock: Flock | None = None
-        self._alarm = Alarm(reactor, self._advance)
+        self._alarm = Alarm(reactor, self._advance, watching)
         self._peers: frozenset[MemberId] = frozenset()
         self._going = False
         self._closed = False
@@ -166,6 +172,7 @@ class Wire:
             now=self._reactor.seconds(),
             wall_ms=int(self._wall() * 1000),
             random=RandomStreams(),
+            respite=RESPITE,
         )
         self._peers = frozenset(settings.peers)
         self._sockets.connect(settings.me, keys, peers, self)

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
+from functools import partial
+from typing import ClassVar
 from unittest.mock import patch
 
 from hypothesis import given, settings
@@ -12,10 +15,12 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.errors import ProtocolError
+from flocknode.flock.core import Flock
 from flocknode.flock.flocktime import EPOCH_2020_MS
 from flocknode.flock.heartbeat import Heartbeat, Trailer, encode_heartbeat, parse_heartbeat
 from flocknode.flock.interfaces import MemberId, Priority
 from flocknode.flock.rate import UNMEASURED, frames_per_slot, uplink_step
+from flocknode.flock.shaper import Shaper
 from flocknode.testing.network import ALL, Sent, VirtualNetwork
 from tests.flock.support import IDS, Node, World, fate, record
 
@@ -195,6 +200,44 @@ class RoundTests(SynchronousTestCase):
         world = self.settled(20, uplink=300_000)
         self.spread(world, world.nodes[13])
         self.assertEqual({len(node.starts) for node in world.nodes}, {2})
+
+
+class Resting(Shaper):
+    """Knows how long after each sending it is let do anything else."""
+
+    rests: ClassVar[list[float]] = []
+    _sent_at = -math.inf
+
+    def emit(self, now: float) -> bool:
+        if sent := super().emit(now):
+            self._sent_at = now
+        return sent
+
+    def advance(self, now: float) -> None:
+        self.rests.append(now - self._sent_at)
+        super().advance(now)
+
+
+class RestingFlock(Flock):
+    shaper = Resting
+
+
+class RespiteTests(SynchronousTestCase):
+    """What was sent is given time to leave before payload is touched."""
+
+    def rests(self, respite: float) -> list[float]:
+        self.patch(Resting, "rests", [])
+        world = World(3, make=partial(RestingFlock, respite=respite))
+        world.settle()
+        world.nodes[2].change(1, 200_000)
+        self.assertTrue(world.network.run_until(lambda: all(1 in n.has for n in world.up), 20.0))
+        return Resting.rests
+
+    def test_nothing_else_is_done_for_a_moment(self) -> None:
+        self.assertGreaterEqual(min(self.rests(0.001)), 0.001 - 1e-9)
+
+    def test_without_it_frames_are_built_at_once(self) -> None:
+        self.assertEqual(min(self.rests(0.0)), 0.0)
 
 
 class ShownTests(SynchronousTestCase):

@@ -81,6 +81,7 @@ class FakeFlock:
         now: float,
         wall_ms: int,
         random: Any,
+        respite: float,
     ) -> None:
         self.settings, self.transport, self.observer = settings, transport, observer
         self.wall_ms = wall_ms

@@ -11,7 +11,7 @@ import time
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocknode.wire.timer import EARLY, MODEST, Alarm, PunctualReactor, go_first
+from flocknode.wire.timer import EARLY, MODEST, WATCHING, Alarm, PunctualReactor, go_first
 
 
 class AlarmTests(SynchronousTestCase):
@@ -50,6 +50,24 @@ class AlarmTests(SynchronousTestCase):
         self.pace = 2 * EARLY
         self.alarm.start()
         self.assertEqual(self._wakes(), [2 * EARLY])
+
+    def test_it_wakes_before_the_time_and_watches_the_clock(self) -> None:
+        self.alarm = Alarm(self.clock, self._due, WATCHING)
+        self.pace = 2 * EARLY
+        self.alarm.start()
+        self.assertEqual(self._wakes(), [2 * EARLY - WATCHING])
+        looks: list[float] = []
+
+        def seconds() -> float:
+            looks.append(self.clock.rightNow)
+            self.clock.rightNow += WATCHING / 10
+            return looks[-1]
+
+        self.patch(self.clock, "seconds", seconds)
+        self.clock.rightNow = 2 * EARLY - WATCHING
+        self.alarm._wake()
+        self.assertGreater(len(looks), 8)
+        self.assertAlmostEqual(self.calls[-1], 2 * EARLY, delta=WATCHING / 10)
 
     def test_what_is_overdue_is_called_as_soon_as_possible(self) -> None:
         self.pace = -1.0
