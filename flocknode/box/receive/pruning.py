@@ -15,6 +15,8 @@ Whatever the policy says, this stays:
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator
 
 from flocknode.box.calendar import Calendar
@@ -152,7 +154,9 @@ class Pruner:
         """Nodes that never run for an hour must grow older as well."""
         today = int(self._calendar.today())
         if today - (self._ledger.date() or 0) >= HOUR:
-            self._ledger.set_date(today)
+            # Where there is no room for it, another time will do.
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._ledger.set_date(today)
 
     def _look_at(self, path: Path) -> Iterator[None]:
         for row in self._policy.drops(self._contents.kept_at(path), self._calendar.today()):
