@@ -26,4 +26,4 @@ class KilledTests(SynchronousTestCase):
         )  # fmt: skip
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         # Otherwise it was killed before anything was placed.
-        self.assertGreater(int(done.stdout), KILLS)
+        self.assertGreater(int(done.stdout), KILLS // 4)
