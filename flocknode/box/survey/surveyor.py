@@ -7,6 +7,7 @@ in their own thread, and hand what they find to the box's worker.
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Collection
 from threading import Event
 from typing import Any
@@ -21,7 +22,7 @@ from flocknode.box.index.damage import is_damage
 from flocknode.box.index.database import Index
 from flocknode.box.index.rows import parents
 from flocknode.box.lane import Lane, Stopped
-from flocknode.box.survey.compare import Survey
+from flocknode.box.survey.compare import SLICE, Survey
 from flocknode.box.survey.observe import Sighting
 from flocknode.box.values import Path
 from flocknode.errors import BoxError
@@ -36,8 +37,9 @@ longer than any file system's time step."""
 AFTER_FAULT = 5.0
 """Seconds until everything is looked at again after the disk or the index failed."""
 
-_AHEAD = 2
-"""Slices that a survey may be ahead of the worker."""
+_AHEAD = 2 * SLICE
+"""Observations that a survey may be ahead of the worker: two full slices, or many
+of larger files, so that hashing goes on while a commit waits for the disk."""
 
 _ROOT = Path(b"")
 
@@ -211,7 +213,8 @@ class Surveyor:
         afresh: Collection[Path],
     ) -> None:
         index = self._open_index()
-        waiting: list[Event] = []
+        waiting: deque[tuple[Event, int]] = deque()
+        ahead = 0
 
         def cancelled() -> bool:
             return ending.is_set() or self._lane.cancelled()
@@ -224,14 +227,17 @@ class Surveyor:
                 survey.look(afresh, True),
             ):
                 for sighting in slices:
-                    taken = Event()
-                    waiting.append(taken)
+                    taken, count = Event(), len(sighting.observations)
+                    waiting.append((taken, count))
+                    ahead += count
                     self._reactor.callFromThread(self._hand_over, site, sighting, taken)
-                    while len(waiting) > _AHEAD:
-                        self._wait(waiting.pop(0))
+                    while ahead > _AHEAD:
+                        taken, count = waiting.popleft()
+                        ahead -= count
+                        self._wait(taken)
             # What comes next must see what came of this.
-            while waiting:
-                self._wait(waiting.pop(0))
+            for taken, _ in waiting:
+                self._wait(taken)
         finally:
             survey.close()
             index.close()
