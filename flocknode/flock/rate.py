@@ -42,6 +42,9 @@ BURST_SECONDS: Final = 0.11
 """In which the first half of such a slot's frames leaves: at a little more than
 twice the rate, so that a line with room for twice as much shows that.  A line
 without any has then about as much waiting as its queue holds."""
+MARGIN: Final = 1
+"""Steps.  The first of a burst may pass a line quicker than it lasts: what shapes
+lines saves up some while they are idle."""
 
 
 def rate(step: int) -> float:
@@ -122,13 +125,14 @@ def carried_step(step: int, seconds: float) -> int:
     arrive, from its first frame to its last.
 
     @return: at least C{step}, since the frames of the slot came; at most an
-        octave more, since there were not more to come.
+        octave more, since there were not more to come; else L{MARGIN} less than
+        it seems.
     """
     size = (burst_frames(frames_per_slot(step)) - 1) * frame_size(step)
     most = min(step + STEPS_PER_OCTAVE, LAST_STEP)
     if size >= seconds * rate(most):
         return most
-    return max(step, step_of(size / seconds))
+    return max(step, step_of(size / seconds) - MARGIN)
 
 
 class Steps:

@@ -13,7 +13,14 @@ from flocknode.flock.interfaces import MemberId
 from flocknode.flock.leading import Leading
 from flocknode.flock.link import Outgoing
 from flocknode.flock.members import Member
-from flocknode.flock.rate import BURST_EVERY, UNMEASURED, Steps, frame_size, frames_per_slot
+from flocknode.flock.rate import (
+    BURST_EVERY,
+    MARGIN,
+    UNMEASURED,
+    Steps,
+    frame_size,
+    frames_per_slot,
+)
 from tests.flock.support import IDS
 
 ME, ANNA, BERT = IDS[:3]
@@ -78,7 +85,7 @@ class LeadingTests(SynchronousTestCase):
         due = frames_per_slot(40)
         self.send(ANNA, BURST, due, 0.1)
         self.send(BERT, BURST, due, 0.16)
-        self.assertEqual(self.leading.delivered(BURST, Running()), 48)
+        self.assertEqual(self.leading.delivered(BURST, Running()), 48 - MARGIN)
 
     def test_before_a_round_there_is_nothing_to_report(self) -> None:
         self.assertEqual(self.leading.delivered(START - 1, Running()), UNMEASURED)
