@@ -56,6 +56,28 @@ def pinned(node: int) -> list[str]:
     return ["taskset", "-c", str(cores[node % len(cores)])] if shutil.which("taskset") else []
 
 
+class Watcher:
+    """At most one L{PasserBy} at a time."""
+
+    def __init__(self) -> None:
+        self._passer_by: PasserBy | None = None
+
+    def begin(self, capture: Path, switch: Switch | None, ports: Sequence[int]) -> None:
+        """Let somebody watch; see L{PasserBy}."""
+        self._passer_by = PasserBy(capture, switch, ports)
+
+    def end(self) -> str:
+        """Let him stop; what tcpdump has to say."""
+        assert self._passer_by is not None
+        passer_by, self._passer_by = self._passer_by, None
+        return passer_by.stop()
+
+    def close(self) -> None:
+        """End it, whoever watches.  Idempotent."""
+        if self._passer_by is not None:
+            self._passer_by.close()
+
+
 class WatchedCluster(SwitchedCluster):
     """
     A flock that somebody watches.
@@ -69,7 +91,7 @@ class WatchedCluster(SwitchedCluster):
         self, top: str | Path, count: int, switch: Switch | None, uplink: str = "40 Mbit/s"
     ) -> None:
         self.leak = ""
-        self._passer_by: PasserBy | None = None
+        self.watcher = Watcher()
         super().__init__(top, count, switch, uplink)
         self.capture = self.top / "capture.pcap"
 
@@ -123,18 +145,15 @@ class WatchedCluster(SwitchedCluster):
     def watch(self) -> None:
         """Write down all packets from now on."""
         ports = {int(each.rpartition(":")[2]) for each in self.endpoints}
-        self._passer_by = PasserBy(self.capture, self.switch, sorted(ports))
+        self.watcher.begin(self.capture, self.switch, sorted(ports))
 
     def unwatch(self) -> str:
         """Stop that; what tcpdump has to say."""
-        assert self._passer_by is not None
-        passer_by, self._passer_by = self._passer_by, None
-        return passer_by.stop()
+        return self.watcher.end()
 
     def close(self) -> None:
         """Also the watching."""
-        if self._passer_by is not None:
-            self._passer_by.close()
+        self.watcher.close()
         super().close()
 
 
@@ -149,7 +168,7 @@ class WatchedSyncthing(Syncthing):
     def __init__(self, top: Path, switch: Switch) -> None:
         self.switch = switch
         self.count = switch.count
-        self._passer_by: PasserBy | None = None
+        self.watcher = Watcher()
         super().__init__(
             top, [(switch.address(node), SYNCTHING_PORT) for node in range(switch.count)], delay=1
         )
@@ -184,15 +203,12 @@ class WatchedSyncthing(Syncthing):
         return False
 
     def watch(self) -> None:
-        self._passer_by = PasserBy(self.capture, self.switch, [SYNCTHING_PORT])
+        self.watcher.begin(self.capture, self.switch, [SYNCTHING_PORT])
 
     def unwatch(self) -> str:
-        assert self._passer_by is not None
-        passer_by, self._passer_by = self._passer_by, None
-        return passer_by.stop()
+        return self.watcher.end()
 
     def close(self) -> None:
-        if self._passer_by is not None:
-            self._passer_by.close()
+        self.watcher.close()
         super().close()
         self.switch.close()

@@ -233,7 +233,6 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _NO_BYTES: Final = _encoder.encode(b"")
 
 
-
 def encode(record: Record | EncodedIndex) -> bytes:
     """A record as it goes on a link, with its length in front."""
     body = _encoder.encode(record)

@@ -28,6 +28,19 @@ def carried(party: Party) -> int:
     return sum(party.network.sent_by(member.id) for member in party.members)
 
 
+def with_one_that_takes_nothing(members: int) -> Party:
+    """The last member can place nothing of what the first has, after four rounds."""
+    party = Party(members)
+    party.settle()
+    party.boxes[-1].broken = True
+    party.boxes[0].put(b"a", b"1")
+    for _ in range(4):
+        party.network.start_round()
+        party.network.run(5)
+        party.network.stop_round()
+    return party
+
+
 class Converging(SynchronousTestCase):
     """Boxes become equal."""
 
@@ -153,27 +166,13 @@ class Spread(SynchronousTestCase):
         self.assertTrue(exchange.is_spread(party.boxes[0]))
 
     def test_what_one_member_will_never_take_is_spread_if_another_has_it(self) -> None:
-        party = Party(3)
-        party.settle()
-        party.boxes[2].broken = True
-        party.boxes[0].put(b"a", b"1")
-        for _ in range(4):
-            party.network.start_round()
-            party.network.run(5)
-            party.network.stop_round()
+        party = with_one_that_takes_nothing(3)
         exchange = party.members[0].exchange
         self.assertTrue(exchange.is_level())
         self.assertTrue(exchange.is_spread(party.boxes[0]))
 
     def test_and_is_not_if_nobody_else_does(self) -> None:
-        party = Party(2)
-        party.settle()
-        party.boxes[1].broken = True
-        party.boxes[0].put(b"a", b"1")
-        for _ in range(4):
-            party.network.start_round()
-            party.network.run(5)
-            party.network.stop_round()
+        party = with_one_that_takes_nothing(2)
         exchange = party.members[0].exchange
         self.assertTrue(exchange.is_level())
         self.assertFalse(exchange.is_spread(party.boxes[0]))

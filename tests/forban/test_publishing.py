@@ -86,16 +86,16 @@ class Box:
         return succeed(Listing(dict(self.files), changed))
 
     def open(self, file: ListedFile) -> Deferred[OpenFile]:
-        raise NotImplementedError
+        raise AssertionError("Publishing asks only for lists.")
 
     def known(self, paths: Sequence[Path]) -> Deferred[list[Known]]:
-        raise NotImplementedError
+        raise AssertionError("Publishing asks only for lists.")
 
     def find(self, content: bytes) -> Deferred[ListedFile | None]:
-        raise NotImplementedError
+        raise AssertionError("Publishing asks only for lists.")
 
     def adopt(self, offers: Sequence[Offer]) -> Deferred[list[Path | BoxError]]:
-        raise NotImplementedError
+        raise AssertionError("Publishing asks only for lists.")
 
 
 class Case(SynchronousTestCase):

@@ -5,6 +5,8 @@ How the resources of the site answer.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -17,7 +19,7 @@ from flocknode.forban.site.ranges import Held, Part, format_date, wanted
 from flocknode.forban.site.sending import Sending
 
 
-class Leaf(Resource):
+class Leaf(Resource, ABC):
     """
     A resource that takes its time to answer.  Nothing can be changed: it is
     asked by GET and HEAD only.
@@ -30,9 +32,9 @@ class Leaf(Resource):
         super().__init__()
         self.sending = sending
 
+    @abstractmethod
     async def answer(self, request: Request) -> None:
         """Answer it, and finish it."""
-        raise NotImplementedError
 
     def render(self, request: Request) -> int:
         """Begin to answer."""

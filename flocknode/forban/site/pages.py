@@ -6,6 +6,7 @@ are given, and fail if they are not given something.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from time import monotonic
@@ -175,13 +176,13 @@ class Page(Leaf):
             self.here.turns.release()
         await self.show(request, template, values)
 
+    @abstractmethod
     async def page(self, request: Request) -> tuple[str, Mapping[str, Any]]:
         """
         Look things up.
 
         @return: the name of a template, and what it is given.
         """
-        raise NotImplementedError
 
     async def show(self, request: Request, template: str, values: Mapping[str, Any]) -> None:
         """Answer with a template."""

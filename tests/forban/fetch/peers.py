@@ -151,8 +151,8 @@ class Peer:
         return Neighbour(self.uuid, "peer", self.hmac, ((self.address, 0.0),), 0.0, 0.0)
 
     def answer(self, request: Any) -> Any:
-        """The body of an answer, after what belongs into its head."""
-        raise NotImplementedError
+        """The body of an answer, after what belongs into its head; not of who speaks no HTTP."""
+        raise AssertionError(f"{type(self).__name__} was asked by HTTP.")
 
     # Parts of answers
 

@@ -49,6 +49,15 @@ def was_asked_for_files(hostile: Hostile) -> bool:
     return b"b64e" in b"".join(hostile.asked)
 
 
+def give_what_is_fine(talk: Talk, request: bytes) -> None:
+    """Only files whose names begin with C{fin}, which is C{Zmlu} in base64, can be had."""
+    if b"g=Zmlu" in request:
+        talk.head(4)
+        talk.say(b"fine")
+    else:
+        talk.head(0, b"500 No")
+
+
 class HostileCase(TestCase):
     """The three of them."""
 
@@ -333,29 +342,13 @@ class Files(HostileCase):
 
     async def test_bad_files_do_not_hinder_good_ones_of_the_same_neighbour(self) -> None:
         index = b"bad1,3\nbad2,3\nfine1,4\nfine2,4\n"
-
-        def give(talk: Talk, request: bytes) -> None:
-            if b"g=Zmlu" in request:
-                talk.head(4)
-                talk.say(b"fine")
-            else:
-                talk.head(0, b"500 No")
-
-        fetcher, _ = self.attack(text(index, give))
+        fetcher, _ = self.attack(text(index, give_what_is_fine))
         await self.survived(fetcher, {b"fine1": b"fine", b"fine2": b"fine"})
 
     async def test_many_bad_files_do_not_either(self) -> None:
         self.patch(turns, "SOONEST", 0.05)
         index = b"".join(b"bad%d,3\n" % number for number in range(20)) + b"fine,4\n"
-
-        def give(talk: Talk, request: bytes) -> None:
-            if b"g=Zmlu" in request:
-                talk.head(4)
-                talk.say(b"fine")
-            else:
-                talk.head(0, b"500 No")
-
-        fetcher, _ = self.attack(text(index, give))
+        fetcher, _ = self.attack(text(index, give_what_is_fine))
         await self.survived(fetcher, {b"fine": b"fine"})
 
     async def test_links_in_the_staging_folder_are_not_followed(self) -> None:
