@@ -46,7 +46,6 @@ class Flow:
         """Payload of these."""
         return sum(self.sizes[places.start : places.stop])
 
-
     def without(self, other: int) -> Flow:
         """What has nothing to do with that node."""
         kept = [place for place, who in enumerate(self.others) if who != other]
