@@ -44,14 +44,26 @@ def main(base: str) -> int:
     assert b"large" in reasons, reasons
     assert "make room" in reasons[b"large"], reasons
     held = len(b.contents())
-    assert 5 < held < 20, held
+    assert 10 < held < 14, held
     assert snapshot.needed == 21 - held, snapshot.needed
     assert {path: b.tree()[path] for path in b.tree()}.items() <= a.tree().items()
-    assert mount(small, "remount,size=8m")
+    assert mount(small, "remount,size=12m")
     b.wait(400)
     exchange(a, b)
     assert b.tree() == a.tree()
     assert not b.planner.problems, b.planner.problems
+    # Room for one of two: the other one must not take it.
+    sizes = {name: os.urandom(3 << 20) for name in ("one", "two")}
+    for name, content in sizes.items():
+        a.put(name, content)
+    exchange(a, b)
+    arrived = [name for name in sizes if b.tree().get(name.encode())]
+    assert len(arrived) == 1, arrived
+    assert b.engine.snapshot().needed == 1, b.engine.snapshot().needed
+    assert mount(small, "remount,size=20m")
+    b.wait(400)
+    exchange(a, b)
+    assert b.tree() == a.tree()
     b.kill()
     a.kill()
     return 0

@@ -27,7 +27,12 @@ from flocknode.box.values import Hash, Kind, Path
 from flocknode.errors import ProtocolError
 
 ROOM = 1 << 20
-"""Bytes: of content larger than this it is checked first that there is room."""
+"""Bytes: of content larger than this it is checked first that there is room for
+all of it, beside what is promised to others.  What began of smaller content is
+removed if there was none: it is soon here again, and must not be in the way of
+what would fit."""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _MANY = 64
 """Contents from which on the staging directory is listed rather than asked for each."""
@@ -128,9 +133,7 @@ class Seeker:
             self._tell_sources(want, self._events)
             self._events.want(self._wants.need_list(want))
             return
-        staging = self._site.staging
-        room = staging.free() + staging.allocated(want.content)
-        if want.size > ROOM and room < want.size:
+        if want.size > ROOM and not self._is_room(want):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._staged.add(want.content)
         assembly = Assembly(
@@ -143,6 +146,11 @@ class Seeker:
             self._events.want(self._wants.need_blocks(want, sorted(assembly.missing)))
         else:
             self._whole(want)
+
+    def _is_room(self, want: Want) -> bool:
+        staging = self._site.staging
+        room = staging.free() - self._wants.promised
+        return want.size <= room + staging.allocated(want.content)
 
     def _list_of(self, want: Want) -> BlockList | None:
         arrived = self._lists.get(want.content)
@@ -179,8 +187,18 @@ class Seeker:
     def _stall(self, want: Want, events: Events, error: OSError) -> None:
         events.unwant(self._wants.stop(want, Stage.STALLED))
         want.stalled = True
+        if error.errno in _FULL and want.size <= ROOM:
+            self._discard(want.content)
         for path in want.paths:
             self._failed(path, reason_for(error))
+
+    def _discard(self, content: Hash) -> None:
+        """Remove what is staged of it; later, if it cannot be now."""
+        try:
+            self._site.staging.discard(content)
+            self._staged.discard(content)
+        except OSError:
+            self._leftover.add(content)
 
     # What is here
 
@@ -332,9 +350,4 @@ class Seeker:
             return
         self._staged -= unwanted - there
         for content in there:
-            try:
-                staging.discard(content)
-                self._staged.discard(content)
-            except OSError:
-                # In the way of nothing: it goes when it can.
-                self._leftover.add(content)
+            self._discard(content)

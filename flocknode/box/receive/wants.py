@@ -55,6 +55,7 @@ class Want:
     @ivar stalled: the last that was tried could not be written.
     @ivar later: (block, positions) that become needed when there is room, the
         next one last.
+    @ivar promised: how many bytes of it are needed, if it is several blocks.
     """
 
     content: Hash
@@ -66,6 +67,7 @@ class Want:
     missing: dict[Hash, Sequence[int]] = attrs.field(factory=dict)
     later: list[tuple[Hash, Sequence[int]]] = attrs.field(factory=list)
     stalled: bool = False
+    promised: int = 0
 
     @property
     def single(self) -> bool:
@@ -86,10 +88,13 @@ class Wants:
     All contents that are missing.
 
     @ivar needs: what is needed right now, by hash.
+    @ivar promised: bytes of disk that are not free: those which content of
+        several blocks still needs.
     """
 
     def __init__(self) -> None:
         self.needs: dict[Hash, Need] = {}
+        self.promised = 0
         self._wants: dict[Hash, Want] = {}
         self._askers: dict[Hash, Want | list[Want]] = {}
         # Mostly one, and a list takes as much memory as all the rest of it.
@@ -139,6 +144,7 @@ class Wants:
         want.missing.clear()
         want.later.clear()
         want.stage = stage
+        self._promise(want, 0)
         return [hash for hash in hashes if self._unask(hash, want)]
 
     def need_list(self, want: Want) -> list[Need]:
@@ -161,6 +167,7 @@ class Wants:
             missing.setdefault(want.blocks.hashes[position], []).append(position)
         want.later = [*missing.items()]
         want.later.reverse()
+        self._promise(want, sum(_length(want.blocks, each) for each in missing.values()))
         return self._fill(want)
 
     def arrived(self, hash: Hash) -> list[tuple[Want, Sequence[int]]]:
@@ -179,6 +186,8 @@ class Wants:
                 positions = _FIRST
             if positions is not None:
                 found.append((want, positions))
+                if want.blocks is not None:
+                    self._promise(want, want.promised - _length(want.blocks, positions))
         return found
 
     def refill(self, want: Want) -> list[Need]:
@@ -191,6 +200,10 @@ class Wants:
         """The content whose block list has this hash and is needed."""
         want = self._wants.get(hash)
         return want if want is not None and want.stage is Stage.LIST else None
+
+    def _promise(self, want: Want, size: int) -> None:
+        self.promised += size - want.promised
+        want.promised = size
 
     def _fill(self, want: Want) -> list[Need]:
         new: list[Need] = []
@@ -221,6 +234,10 @@ class Wants:
             return False
         self._askers.pop(hash, None)
         return self.needs.pop(hash, None) is not None
+
+
+def _length(blocks: BlockList, positions: Iterable[int]) -> int:
+    return sum(block_length(blocks.size, blocks.block_size, each) for each in positions)
 
 
 def _each(askers: Want | list[Want] | None) -> Sequence[Want]:

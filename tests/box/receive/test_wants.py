@@ -74,6 +74,26 @@ class WantsTests(SynchronousTestCase):
         self.assertEqual(self.wants.arrived(name(10)), [(want, [0, 2])])
         self.assertEqual(set(want.missing), {name(11)})
 
+    def test_room_is_promised_for_what_is_still_to_come(self) -> None:
+        one = self.large(1, 10, 11, 10, size=2 * BLOCK + 5)
+        self.wants.need_blocks(one, [0, 1, 2])
+        self.assertEqual(self.wants.promised, 2 * BLOCK + 5)
+        self.wants.arrived(name(10))
+        self.assertEqual(self.wants.promised, BLOCK)
+        two = self.large(2, 11, 12)
+        self.wants.need_blocks(two, [0, 1])
+        self.assertEqual(self.wants.promised, 3 * BLOCK)
+        self.wants.arrived(name(11))
+        self.assertEqual(self.wants.promised, BLOCK)
+        self.wants.stop(two, Stage.STALLED)
+        self.assertEqual((one.promised, two.promised, self.wants.promised), (0, 0, 0))
+
+    def test_no_room_is_promised_for_what_nobody_wants_any_more(self) -> None:
+        want = self.large(1, 10, 11)
+        self.wants.need_blocks(want, [0, 1])
+        self.wants.remove(next(iter(want.paths)), want)
+        self.assertEqual(self.wants.promised, 0)
+
     def test_a_block_of_two_contents_is_needed_once_and_arrives_in_both(self) -> None:
         one, two = self.large(1, 10, 11), self.large(2, 11, 12)
         self.wants.need_blocks(one, [0, 1])
