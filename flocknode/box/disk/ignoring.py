@@ -18,8 +18,8 @@ from flocknode.box.disk.folder import FileType, Folder, Stat
 from flocknode.box.paths import is_reserved, split
 from flocknode.box.patterns import BUILT_IN, FILE_NAME, LONGEST_FILE, Patterns, parse
 
-REMEMBERED = 20_000
-"""Directories whose rules are kept; beyond, all are found out anew."""
+REMEMBERED = 100_000
+"""Directories whose rules are kept, some 150 bytes each; beyond, all are found out anew."""
 
 PROBLEMS = 100
 """Files with something wrong that are remembered, at most."""
@@ -68,6 +68,11 @@ class Ignored:
         """
         if type is FileType.SYMLINK and self._links:
             return True
+        if type is FileType.DIRECTORY:
+            # Mostly it was found out before, and would be forgotten if that had changed.
+            known = self._rules.get(path)
+            if known is not None:
+                return known.ignored
         parent, name = split(path)
         return self._says(self._rules_of(parent), path, name, type is FileType.DIRECTORY)
 
@@ -147,7 +152,9 @@ class Ignored:
             if rules is not None and self._says(rules, path, split(path)[1], True):
                 rules = _Rules(True)
             else:
-                rules = self._read(path, () if rules is None else rules.files)
+                read = self._read(path, () if rules is None else rules.files)
+                # Mostly a directory has no file of its own: one object for all of them.
+                rules = rules if read == rules else read
             with self._lock:
                 if len(self._rules) >= REMEMBERED:
                     self._rules.clear()

@@ -17,9 +17,9 @@ import attrs
 import msgspec
 
 from flocknode.box.content import block_hash, block_size_for, content_hash
-from flocknode.box.disk.folder import TYPES, FileType, Folder, Stat, is_reserved
+from flocknode.box.disk.folder import FileType, Folder, Stat, is_reserved
 from flocknode.box.disk.syscalls import rewind
-from flocknode.box.index.columns import Disk, disk_tuple, signed
+from flocknode.box.index.columns import Disk, disk_tuple
 from flocknode.box.paths import LONGEST_PATH
 from flocknode.box.survey.blocks import hash_blocks
 from flocknode.box.survey.spread import Spread
@@ -28,14 +28,17 @@ from flocknode.errors import BoxError
 
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 
-_ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 # What os.fsencode does, without its checks.
 
 _FORMAT = 0o170000
 # C{S_IFMT}.
 
-_NUMBERS = {format: int(type) for format, type in TYPES.items()}
+_LONGEST_NAME = 4 * 255
+# Bytes: some file systems count characters.
 
+_COMPARED = _FORMAT | 0o777
+_UNSIGNED = (1 << 64) - 1
 _DIRECTORY = int(FileType.DIRECTORY)
 _FILE = int(FileType.FILE)
 
@@ -187,25 +190,14 @@ class Scanner:
         found: list[tuple[bytes, Stat]] = []
         directories: list[bytes] = []
         names: list[bytes] = []
-        # It was opened, then watched: what came between the two must be seen as well.
-        rewind(directory)
-        with os.scandir(directory) as entries:
-            # scandir of a descriptor gives names as str.
-            shown = {entry.name.encode(*_ENCODING): entry for entry in entries}
-        known_as = self._known_as(Path(path), shown.keys())
-        for shown_name, entry in shown.items():
-            name = known_as.get(shown_name, shown_name)
-            if not path and is_reserved(name):
-                continue
-            if len(prefix) + len(name) > LONGEST_PATH:
-                continue
+        for name, entry in self._entries(path, directory).items():
             try:
                 result = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
             names.append(name)
             disk = known.get(name)
-            if disk is not None and disk[0] == _FILE and disk == _disk_of(result):
+            if disk is not None and _is_known(disk, result):
                 # Most of what is looked at: nothing is made of it.
                 del known[name]
                 continue
@@ -227,6 +219,23 @@ class Scanner:
         return Listing(
             Path(path), tuple(found), None, tuple(directories), tuple(names), len(names)
         )
+
+    def _entries(self, path: bytes, directory: int) -> dict[bytes, os.DirEntry[str]]:
+        """What is to be looked at, by the names by which it is known."""
+        # It was opened, then watched: what came between the two must be seen as well.
+        rewind(directory)
+        with os.scandir(directory) as entries:
+            # scandir of a descriptor gives names as str.
+            shown = {entry.name.encode(_ENCODING, _ERRORS): entry for entry in entries}
+        known_as = self._known_as(Path(path), shown.keys())
+        if known_as:
+            shown = {known_as.get(name, name): entry for name, entry in shown.items()}
+        if not path:
+            return {name: entry for name, entry in shown.items() if not is_reserved(name)}
+        longest = LONGEST_PATH - len(path) - 1
+        if longest < _LONGEST_NAME:
+            return {name: entry for name, entry in shown.items() if len(name) <= longest}
+        return shown
 
     def hash_file(
         self,
@@ -344,16 +353,15 @@ def _is(folder: Folder, stat: Stat, result: os.stat_result) -> bool:
     return same or (stat.type is FileType.FILE and stat == folder.stat_of(result))
 
 
-def _disk_of(result: os.stat_result) -> Disk:
-    """What the index would say of this, but for directories."""
-    mode = result.st_mode
+def _is_known(disk: Disk, result: os.stat_result) -> bool:
+    """Is it a file, and what the index says of it?  Asked of each file of each scan."""
     return (
-        _NUMBERS.get(mode & _FORMAT, -1),
-        result.st_size,
-        result.st_mtime_ns,
-        result.st_ctime_ns,
-        mode & 0o777,
-        signed(result.st_ino),
+        disk[3] == result.st_ctime_ns
+        and disk[2] == result.st_mtime_ns
+        and disk[1] == result.st_size
+        and disk[5] & _UNSIGNED == result.st_ino
+        and modes.S_IFREG | disk[4] == result.st_mode & _COMPARED
+        and disk[0] == _FILE
     )
 
 
