@@ -22,6 +22,7 @@ from flocknode.exchange.hearing import Hearer
 from flocknode.exchange.interfaces import Links, SharedBox
 from flocknode.exchange.outbox import Outbox
 from flocknode.exchange.records import (
+    BULK,
     CONTROL,
     HASHES,
     VERSION,
@@ -241,7 +242,6 @@ class Peer:
     def tick(self) -> None:
         """To be called several times a second."""
         self.requests.measure(self._clock())
-        self.serving.measure()
         self.serving.pump()
         if self._greeting_due:
             self._ask()
@@ -273,7 +273,8 @@ class Peer:
     def consumed(self, priority: int, size: int) -> None:
         """So many bytes have left."""
         self.outbox.consumed(priority, size)
-        self.serving.pump()
+        if priority == BULK:
+            self.serving.consumed()
         self.pump()
 
     def state(self, lacking: int) -> LinkState:

@@ -33,30 +33,33 @@ _MOST_IN_A_TURN: Final = 32
 """Blocks in one go, however small they are said to be."""
 
 _SHORTEST: Final = 131_072
-"""Bytes to have ready on the slowest link."""
+"""Bytes to have ready on a link, at least."""
 
 _FIRST: Final = 262_144
-"""Bytes to have ready on a link whose rate is not known."""
+"""Bytes to have ready on a link of which nothing is known."""
 
 _LONGEST: Final = LIMITS[BULK] - RUN * (PIECE_SIZE + 64)
-"""Bytes to have ready on the fastest link: one run more still fits."""
+"""Bytes to have ready, at most: one run more still fits."""
 
-_AHEAD: Final = 0.2
-"""Seconds that should be ready: what is queued cannot be cancelled."""
+_WINDOW: Final = 1.0
+"""Seconds after which what was ready and never needed is thought too much."""
 
 _LOOK: Final = 32
 """Of so many first wants the one goes first that was served least: several
 members that ask for the same then get different blocks, and exchange them.  The
 very first is passed over at most as often."""
 
-_WINDOW: Final = 0.2
-"""Seconds over which the rate is measured."""
-
 
 class Serving:
     """
     Reads the blocks that a member wants, in its order, in turns from each
     box, and sends them.
+
+    What is queued cannot be cancelled, so little is; but enough that the queue never
+    runs dry before this hears that it is about to.  How long that takes nobody knows
+    (a busy machine, a slow disk), so the limit follows what happens, as Linux' byte
+    queue limits do: it grows when the queue was found empty, and shrinks by half of
+    what was never touched.
 
     @ivar sent: bytes of blocks sent.
     """
@@ -90,7 +93,8 @@ class Serving:
         self._reading_size = 0
         self._runs: deque[bytes] = deque()
         self._ahead = _FIRST
-        self._measured = (clock(), outbox.left(BULK))
+        self._least = _LONGEST
+        self._since = clock()
         self._pumping = False
         self._closed = False
 
@@ -132,18 +136,21 @@ class Serving:
             if size is not None:
                 self._reading_size -= size
 
-    def measure(self) -> None:
-        """To be called several times a second: how much leaves in a second."""
-        since, left = self._measured
-        passed = self._clock() - since
-        if passed < _WINDOW:
+    def consumed(self) -> None:
+        """Some of what was sent has left: send more."""
+        now, waiting = self._clock(), self._outbox.waiting(BULK)
+        if not (self._runs or self._reading or self._count):
+            # There is no more to send: that it runs dry says nothing.
+            self._since, self._least = now, _LONGEST
             return
-        now_left = self._outbox.left(BULK)
-        self._measured = (since + passed, now_left)
-        ahead = int((now_left - left) / passed * _AHEAD)
-        # A link that had nothing to carry is not thought slow.
-        if ahead > self._ahead or self._outbox.waiting(BULK):
-            self._ahead = max(_SHORTEST, min(ahead, _LONGEST))
+        self._least = min(self._least, waiting)
+        if not waiting:
+            self._ahead = min(self._ahead * 3 // 2, _LONGEST)
+            self._since, self._least = now, _LONGEST
+        elif now - self._since >= _WINDOW:
+            self._ahead = max(self._ahead - self._least // 2, _SHORTEST)
+            self._since, self._least = now, _LONGEST
+        self.pump()
 
     def pump(self) -> None:
         """Read and send as much as there is room for."""

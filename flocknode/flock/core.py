@@ -57,6 +57,8 @@ ARRIVING: Final = 0.1
 """Seconds that the last frames of a slot are given to arrive."""
 SOONEST: Final = 1e-5
 """Seconds; what is due is never due at once again."""
+TOGETHER: Final = 0.02
+"""Seconds that telling what has left may wait, to be done with building what is next."""
 
 
 class Flock:
@@ -65,6 +67,7 @@ class Flock:
 
     @cvar shaper: and C{conductor}, C{cover}: the classes of its parts; a test of what
         must not leak puts leaking ones in their place.
+    @ivar seen: what is due next is something to send, and must be on time.
     """
 
     shaper: type[Shaper] = Shaper
@@ -140,6 +143,7 @@ class Flock:
         self._last = now
         self._respite = respite
         self._silent_until = -math.inf
+        self.seen = False
         self._reporter = Reporter(observer)
         self._digests = Digests(observer, tuple(self._members.values()))
 
@@ -289,11 +293,16 @@ class Flock:
         if sent:
             self._silent_until = now + self._respite
         if now < self._silent_until:
-            return max(min(due, self._conductor.due, self._silent_until), now + SOONEST)
-        self._shaper.advance(now)
-        if self._reporter.due(now):
-            self._reporter.report(self.state, now)
-        return max(min(due, self._shaper.due, self._conductor.due), now + SOONEST)
+            # One waking for what has left and what is built next, if that is soon.
+            building = min(self._shaper.due, self._silent_until + TOGETHER)
+            due = min(due, self._conductor.due, max(building, self._silent_until))
+        else:
+            self._shaper.advance(now)
+            if self._reporter.due(now):
+                self._reporter.report(self.state, now)
+            due = min(due, self._conductor.due, self._shaper.due)
+        self.seen = due >= min(self._pulse.due, self._shaper.emits_at)
+        return max(due, now + SOONEST)
 
     def _drop(self, member: MemberId, what: str, reason: ProtocolError) -> None:
         """Say so once for each peer: whoever does this does it often."""

@@ -218,6 +218,11 @@ class Shaper:
         self._plan = self._counts = None
         self.due = math.inf
 
+    @property
+    def emits_at(self) -> float:
+        """When to send what is built; infinite if it is not built yet."""
+        return math.inf if self._plan is None or self._counts is not None else self.due
+
     def emit(self, now: float) -> bool:
         """
         Send what is built and due, and nothing else: what has to do with payload

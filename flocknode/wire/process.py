@@ -70,7 +70,7 @@ class Wire:
         @param wall: seconds since 1970.
         @param schedule: told the uplink before any thread or socket is made, see
             L{flocknode.wire.timer.go_first}.
-        @param watching: see L{Alarm}.
+        @param watching: see L{flocknode.wire.timer.WATCHING}.
         """
         self.port: Port[ToWire] = Port(msgspec.msgpack.Decoder(ToWire), self, BACKLOG)
         self._reactor = reactor
@@ -81,7 +81,8 @@ class Wire:
         self._schedule = schedule
         self._sockets: Sockets | None = None
         self._flock: Flock | None = None
-        self._alarm = Alarm(reactor, self._advance, watching)
+        self._watching = watching
+        self._alarm = Alarm(reactor, self._advance, self._watch)
         self._peers: frozenset[MemberId] = frozenset()
         self._going = False
         self._closed = False
@@ -192,6 +193,10 @@ class Wire:
             self._log.failure("the flock engine failed")
             self._fail("the flock engine failed; its log says how.")
         return now + FAREWELL
+
+    def _watch(self) -> float:
+        # What nobody sees may be late, and watching takes a core.
+        return self._watching if self._flock is not None and self._flock.seen else 0.0
 
     def _skip(self, member: MemberId) -> None:
         if self._flock is not None:

@@ -65,16 +65,21 @@ class Alarm:
     """
 
     def __init__(
-        self, reactor: IReactorTime, due: Callable[[float], float], watching: float = 0.0
+        self,
+        reactor: IReactorTime,
+        due: Callable[[float], float],
+        watching: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """
         @param reactor: its clock is the one that counts.
         @param due: called with the time when it has come; returns the next one.
-        @param watching: see L{WATCHING}.
+        @param watching: asked after that for how long before it the clock is to
+            be watched, see L{WATCHING}.
         """
         self._reactor = reactor
         self._due = due
         self._watching = watching
+        self._watched = 0.0
         self._call: IDelayedCall | None = None
         self._at = 0.0
         self._on = False
@@ -109,17 +114,18 @@ class Alarm:
     def _ring(self, now: float) -> None:
         self._call = None
         self._at = self._due(now)
+        self._watched = self._watching()
         if self._on:
             self._arm(self._reactor.seconds())
 
     def _arm(self, now: float) -> None:
         wait = max(self._at - now, 0.0)
-        wait -= EARLY if wait > 2 * EARLY else min(wait, self._watching)
+        wait -= EARLY if wait > 2 * EARLY else min(wait, self._watched)
         self._call = self._reactor.callLater(wait, self._wake)
 
     def _wake(self) -> None:
         now = self._reactor.seconds()
-        if now < self._at - self._watching:
+        if now < self._at - self._watched:
             self._arm(now)
             return
         while now < self._at:

@@ -151,14 +151,37 @@ class Bounds(ServingCase):
         self.serving.pump()
         self.assertGreater(self.outbox.waiting(BULK), 0)
 
+    def leave(self, size: int) -> None:
+        """So much leaves, and this hears of it."""
+        self.outbox.consumed(BULK, size)
+        self.serving.consumed()
+
+    def test_what_is_ready_and_never_needed_becomes_less(self) -> None:
+        self.serving.want(BOX, wants(*range(16_000)))
+        for _ in range(3):
+            self.leave(self.outbox.waiting(BULK))
+        much = self.outbox.waiting(BULK)
+        for _ in range(40):
+            self.clock.advance(0.25)
+            self.leave(SIZE)
+        little = self.outbox.waiting(BULK)
+        self.assertLess(little, much // 2)
+        for _ in range(40):
+            self.clock.advance(0.25)
+            self.leave(SIZE)
+        self.assertLess(abs(self.outbox.waiting(BULK) - little), 2 * SIZE)
+
+    def test_that_it_runs_dry_at_the_end_says_nothing(self) -> None:
+        for number in range(50):
+            self.serving.want(BOX, wants(number))
+            self.leave(self.outbox.waiting(BULK))
+        self.serving.want(BOX, wants(*range(100, 1_000)))
+        self.assertLess(self.outbox.waiting(BULK), 512 * 1_024)
+
     def test_a_fast_link_has_more_ready_but_never_over_the_limit(self) -> None:
         self.serving.want(BOX, wants(*range(2_000)))
         for _ in range(40):
-            self.clock.advance(0.25)
-            for _ in range(20):
-                self.outbox.consumed(BULK, self.outbox.waiting(BULK))
-                self.serving.pump()
-            self.serving.measure()
+            self.leave(self.outbox.waiting(BULK))
             self.assertLessEqual(self.outbox.waiting(BULK), LIMITS[BULK])
         self.serving.want(BOX, wants(*range(3_000, 3_500)))
         self.serving.pump()

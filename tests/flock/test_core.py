@@ -240,6 +240,34 @@ class RespiteTests(SynchronousTestCase):
         self.assertEqual(min(self.rests(0.0)), 0.0)
 
 
+class Watched(Flock):
+    """Notes for each advance whether it was said to be seen, and whether it was."""
+
+    noted: ClassVar[list[tuple[bool, bool]]] = []
+
+    def advance(self, now: float) -> float:
+        expected, sent = self.seen, self._pulse.due <= now or self._shaper.emits_at <= now
+        due = super().advance(now)
+        self.noted.append((expected, sent))
+        return due
+
+
+class SeenTests(SynchronousTestCase):
+    """What is sent is told from what is only done."""
+
+    def test_all_that_is_sent_was_said_to_be_seen_and_little_else(self) -> None:
+        self.patch(Watched, "noted", [])
+        world = World(3, make=partial(Watched, respite=0.001))
+        world.settle()
+        world.nodes[2].change(1, 200_000)
+        self.assertTrue(world.network.run_until(lambda: all(1 in n.has for n in world.up), 20.0))
+        sent = [expected for expected, sent in Watched.noted if sent]
+        other = [expected for expected, sent in Watched.noted if not sent]
+        # The first of each member comes without being asked for.
+        self.assertGreaterEqual(sum(sent), len(sent) - 3)
+        self.assertLess(sum(other), len(other) / 2)
+
+
 class ShownTests(SynchronousTestCase):
     """What heartbeats say."""
 

@@ -80,7 +80,7 @@ class CutOff(SynchronousTestCase):
 
     def test_it_would_if_rounds_followed_as_they_are_needed(self) -> None:
         self.patch(Round, "doubtful", lambda current, slot: 0)
-        found = scene(1, 2, 3.8, 7.8)
+        found = scene(1, 2, 2.6, 7.8)
         source, another = (seen(attrs.evolve(found, source=source)) for source in (2, 3))
         self.assertFalse(same(source, another))
 

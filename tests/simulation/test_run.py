@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.flock.core import Flock
 from flocknode.flock.interfaces import MemberId, Priority
-from flocknode.simulation import report
+from flocknode.simulation import flock, report
 from flocknode.simulation.invariants import EQUAL, FRAMES, INSIDE
 from flocknode.simulation.run import Outcome, Run
 from flocknode.simulation.scenario import Scenario, ScenarioError, Span
@@ -161,13 +161,20 @@ class Hardship(RunCase):
         outcome = self.good(size=8 * MIB, lines={2: 6_250_000})
         self.assertGreater(outcome.tally.refused, 0)
 
+    def test_nodes_take_long_to_hear_of_anything(self) -> None:
+        # With a fixed 0.2 s of what is ready to be sent this took 5.5.
+        self.patch(flock, "PIPE", 0.3)
+        outcome = self.good(size=32 * MIB, uplink=6_250_000)
+        assert outcome.ratio is not None
+        self.assertLess(outcome.ratio, 2.5)
+
 
 class WhatBreaks(RunCase):
     """Planted faults are named."""
 
-    def broken(self, flock: type[Flock]) -> set[str]:
+    def broken(self, engine: type[Flock]) -> set[str]:
         """The invariants that a flock of such engines breaks."""
-        self.patch(flocks, "Flock", flock)
+        self.patch(flocks, "Flock", engine)
         return {breach.invariant for breach in self.run_of().breaches}
 
     def test_empty_frames_that_are_left_out(self) -> None:

@@ -32,6 +32,7 @@ from flocknode.wire.messages import (
 )
 from flocknode.wire.port import PortParser, encode, encode_data
 from flocknode.wire.process import FAREWELL, LEAVING, QUEUE_LIMIT, Wire
+from flocknode.wire.teller import GATHERING
 from tests.wire.support import Pair
 
 ME, ANNA, BERT = Pair.new(), Pair.new(), Pair.new()
@@ -88,6 +89,7 @@ class FakeFlock:
         self.calls: list[Any] = []
         self.advanced: list[float] = []
         self.failure: Exception | None = None
+        self.seen = True
 
     def advance(self, now: float) -> float:
         if self.failure is not None:
@@ -191,7 +193,7 @@ class WireTests(SynchronousTestCase):
         self._tell(START)
         self._told()
         self.engine.observer.received(ANNA.id, b"stream")
-        self.clock.advance(0)
+        self.clock.advance(GATHERING)
         self.assertEqual(self._told(), [Data(ANNA.id, 0, b"stream")])
 
     def test_messages_reach_the_engine_with_the_time(self) -> None:
@@ -236,7 +238,7 @@ class WireTests(SynchronousTestCase):
         for _ in range(64):
             self._tell(Data(ANNA.id, 1, bytes(part)))
             self.engine.observer.consumed(ANNA.id, Priority.BULK, part)
-        self.clock.advance(0)
+        self.clock.advance(GATHERING)
         self.assertEqual(self._told()[1:], [Consumed(((ANNA.id, 1, 64 * part),))])
 
     def test_records_for_somebody_who_is_no_peer_end_it(self) -> None:

@@ -28,7 +28,7 @@ from flocknode.wire.messages import (
     ToWire,
 )
 from flocknode.wire.port import MAX_DATA, Port, PortParser
-from flocknode.wire.teller import MESSAGE, PATIENCE, Teller, in_messages
+from flocknode.wire.teller import GATHERED, GATHERING, MESSAGE, PATIENCE, Teller, in_messages
 
 ANNA, BERT = MemberId(b"a" * 16), MemberId(b"b" * 16)
 
@@ -68,14 +68,14 @@ class TellerTests(SynchronousTestCase):
         self.teller = wire.teller = Teller(self.clock, self.port, self.skipped.append, lambda: None)
 
     def _told(self) -> list[Any]:
-        self.clock.advance(0)
+        self.clock.advance(GATHERING)
         parser = PortParser(msgspec.msgpack.Decoder(ToNode))
         return parser.feed(self.transport.value())
 
     def _fill(self) -> None:
         self.port.pauseProducing()
         self.teller.received(ANNA, bytes(1_000))
-        self.clock.advance(0)
+        self.clock.advance(GATHERING)
         self.assertTrue(self.port.full)
 
     def test_events_are_told_at_once(self) -> None:
@@ -100,6 +100,27 @@ class TellerTests(SynchronousTestCase):
         self.teller.received(BERT, b"other")
         self.assertEqual(self.transport.value(), b"")
         self.assertEqual(self._told(), [Data(ANNA, 0, b"one two three"), Data(BERT, 0, b"other")])
+
+    def test_they_wait_for_others_but_not_if_they_are_many(self) -> None:
+        self.teller.received(ANNA, b"one ")
+        self.clock.advance(0.9 * GATHERING)
+        self.teller.received(ANNA, b"two")
+        self.assertEqual(self.transport.value(), b"")
+        self.clock.advance(0.2 * GATHERING)
+        self.assertEqual(len(self._told()), 1)
+        self.transport.clear()
+        self.teller.received(ANNA, bytes(GATHERED - 1))
+        self.clock.advance(0)
+        self.assertEqual(self.transport.value(), b"")
+        self.teller.received(ANNA, b"x")
+        self.assertEqual(self.transport.value(), b"")
+        self.clock.advance(0)
+        self.assertGreater(len(self.transport.value()), GATHERED)
+
+    def test_an_event_leaves_no_timer_behind(self) -> None:
+        self.teller.received(ANNA, b"one")
+        self.teller.reset(ANNA)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_bytes_keep_their_place_among_events(self) -> None:
         self.teller.received(ANNA, b"before")
@@ -153,7 +174,7 @@ class TellerTests(SynchronousTestCase):
         self.port.pauseProducing()
         self.teller.received(ANNA, bytes(1_000))
         self.teller.received(BERT, b"too late")
-        self.clock.advance(0)
+        self.clock.advance(GATHERING)
         self.assertEqual(self.skipped, [BERT])
         self.port.resumeProducing()
         self.assertEqual(self._told(), [Data(ANNA, 0, bytes(1_000)), Reset(BERT)])

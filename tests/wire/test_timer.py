@@ -52,7 +52,7 @@ class AlarmTests(SynchronousTestCase):
         self.assertEqual(self._wakes(), [2 * EARLY])
 
     def test_it_wakes_before_the_time_and_watches_the_clock(self) -> None:
-        self.alarm = Alarm(self.clock, self._due, WATCHING)
+        self.alarm = Alarm(self.clock, self._due, lambda: WATCHING)
         self.pace = 2 * EARLY
         self.alarm.start()
         self.assertEqual(self._wakes(), [2 * EARLY - WATCHING])
@@ -68,6 +68,15 @@ class AlarmTests(SynchronousTestCase):
         self.alarm._wake()
         self.assertGreater(len(looks), 8)
         self.assertAlmostEqual(self.calls[-1], 2 * EARLY, delta=WATCHING / 10)
+
+    def test_for_what_nobody_sees_it_sleeps_to_the_end(self) -> None:
+        watching = [WATCHING, 0.0]
+        self.alarm = Alarm(self.clock, self._due, watching.pop)
+        self.pace = EARLY
+        self.alarm.start()
+        self.assertEqual(self._wakes(), [EARLY])
+        self.clock.advance(EARLY)
+        self.assertEqual(self._wakes(), [2 * EARLY - WATCHING])
 
     def test_what_is_overdue_is_called_as_soon_as_possible(self) -> None:
         self.pace = -1.0
