@@ -114,6 +114,7 @@ class Flock:
             transport.frame,
             observer.consumed,
             random.links,
+            random.ticks,
         )
         self._conductor = self.conductor(
             settings,
@@ -293,9 +294,9 @@ class Flock:
         if sent:
             self._silent_until = now + self._respite
         if now < self._silent_until:
-            # One waking for what has left and what is built next, if that is soon.
-            building = min(self._shaper.due, self._silent_until + TOGETHER)
-            due = min(due, self._conductor.due, max(building, self._silent_until))
+            # Wake up once for what has left and what is built next, if that is soon.
+            work = max(self._silent_until, min(self._shaper.due, self._silent_until + TOGETHER))
+            due = min(due, self._conductor.due, work)
         else:
             self._shaper.advance(now)
             if self._reporter.due(now):

@@ -6,9 +6,9 @@ A slot has 50 ticks.  On each link a fixed number of frames leaves in a slot,
 spread evenly over the ticks; in each eighth slot half of them over the first
 twelve, so that the other end can measure what the link would carry
 (L{flocknode.flock.pace}).  Within a tick the links are in an order drawn
-anew.  Number, times and sizes come from the slot's plan and from chance.  The
-queues are looked at last: when a frame is built, one tick ahead, it takes what
-is there, and zeros fill the rest.
+anew, and each tick comes later by chance (L{DITHER}).  Number, times and sizes
+come from the slot's plan and from chance.  The queues are looked at last: when a
+frame is built, one tick ahead, it takes what is there, and zeros fill the rest.
 
 A frame that could not leave (a tick came too late, or the link's queue was
 full) is made up over the rest of the slot, at most at twice the rate; what then
@@ -38,6 +38,10 @@ from flocknode.flock.rate import (
 
 TICKS: Final = 50
 """Ticks of a slot; 10 ms each unless a slot is cut to end at a private time."""
+DITHER: Final = 0.002
+"""Seconds that a tick comes later by chance, at most.  How punctual a processor is
+depends on what it did just before: by some 0.01 ms for the source of a round, which
+is little beside this, but not beside 0.04 ms of other chance."""
 BURST_TICKS: Final = round(TICKS * BURST_SECONDS / SLOT_SECONDS)
 """Ticks of a burst."""
 
@@ -178,11 +182,13 @@ class Shaper:
         send: Callable[[MemberId, bytes], bool],
         consumed: Callable[[MemberId, Priority, int], None],
         order: random.Random,
+        ticks: random.Random | None = None,
     ) -> None:
         """
         @param links: all configured ones, connected or not.
         @param send: false if the link's queue is full.
         @param consumed: told member, priority and bytes that have left.
+        @param ticks: chance for L{DITHER}.
         """
         self.due = math.inf
         self.tally = Tally()
@@ -194,6 +200,7 @@ class Shaper:
         self._consumed = consumed
         self._plan_of: Callable[[int], SlotPlan | None] = _no_plan
         self._order = order
+        self._ticks = ticks
         self._plan: SlotPlan | None = None
         self._tick = 0
         # Frames that each link carries at that tick; None once they are built.
@@ -249,6 +256,8 @@ class Shaper:
                 self._build(self._plan, self._counts)
                 self._counts = None
                 self.due = self._plan.time(self._tick)
+                if self._ticks is not None:
+                    self.due += self._ticks.uniform(0.0, DITHER)
             else:
                 self.emit(now)
         gone, self._gone = self._gone, {}

@@ -21,6 +21,7 @@ class RandomStreams:
     @ivar heartbeats: intervals between heartbeats.
     @ivar offsets: private offsets of starts and stops.
     @ivar links: the order of links within a tick.
+    @ivar ticks: how much later each tick comes.
     @ivar decoys: when a round is called for nothing.
     @ivar followups: delays of rounds that follow a loss or a return.
     @ivar identity: the link epoch.
@@ -34,6 +35,7 @@ class RandomStreams:
         self.heartbeats = _stream(seed, b"heartbeats")
         self.offsets = _stream(seed, b"offsets")
         self.links = _stream(seed, b"links")
+        self.ticks = _stream(seed, b"ticks")
         self.decoys = _stream(seed, b"decoys")
         self.followups = _stream(seed, b"followups")
         self.identity = _stream(seed, b"identity")
