@@ -38,10 +38,11 @@ from flocknode.flock.rate import (
 
 TICKS: Final = 50
 """Ticks of a slot; 10 ms each unless a slot is cut to end at a private time."""
-DITHER: Final = 0.002
+DITHER: Final = 0.001
 """Seconds that a tick comes later by chance, at most.  How punctual a processor is
 depends on what it did just before: by some 0.01 ms for the source of a round, which
-is little beside this, but not beside 0.04 ms of other chance."""
+is little beside this, but not beside 0.04 ms of other chance.  With twice as much the
+rate of three nodes at 50 Mbit/s fell: a line that is nearly full has no room for it."""
 BURST_TICKS: Final = round(TICKS * BURST_SECONDS / SLOT_SECONDS)
 """Ticks of a burst."""
 
