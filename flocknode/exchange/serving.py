@@ -93,6 +93,7 @@ class Serving:
         self._reading_size = 0
         self._runs: deque[bytes] = deque()
         self._ahead = _FIRST
+        # The least that was ready, of what was seen since then.
         self._least = _LONGEST
         self._since = clock()
         self._pumping = False
@@ -138,19 +139,20 @@ class Serving:
 
     def consumed(self) -> None:
         """Some of what was sent has left: send more."""
-        now, waiting = self._clock(), self._outbox.waiting(BULK)
-        if not (self._runs or self._reading or self._count):
-            # There is no more to send: that it runs dry says nothing.
-            self._since, self._least = now, _LONGEST
-            return
-        self._least = min(self._least, waiting)
-        if not waiting:
-            self._ahead = min(self._ahead * 3 // 2, _LONGEST)
-            self._since, self._least = now, _LONGEST
-        elif now - self._since >= _WINDOW:
-            self._ahead = max(self._ahead - self._least // 2, _SHORTEST)
-            self._since, self._least = now, _LONGEST
+        self._adapt(self._clock(), self._outbox.waiting(BULK))
         self.pump()
+
+    def _adapt(self, now: float, waiting: int) -> None:
+        self._least = min(self._least, waiting)
+        # That it runs dry when there is no more to send says nothing.
+        if self._runs or self._reading or self._count:
+            if not waiting:
+                self._ahead = min(self._ahead * 3 // 2, _LONGEST)
+            elif now - self._since >= _WINDOW:
+                self._ahead = max(self._ahead - self._least // 2, _SHORTEST)
+            else:
+                return
+        self._since, self._least = now, _LONGEST
 
     def pump(self) -> None:
         """Read and send as much as there is room for."""

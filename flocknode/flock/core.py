@@ -18,7 +18,6 @@ What its host (the wire process, or a test) does:
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 from twisted.logger import Logger
@@ -46,6 +45,7 @@ from flocknode.flock.messages import parse_frame
 from flocknode.flock.pulse import Pulse
 from flocknode.flock.rate import UNMEASURED, Steps, queue_limit, uplink_step
 from flocknode.flock.reporting import Digests, Reporter
+from flocknode.flock.respite import Respite
 from flocknode.flock.rounds import JOIN_SLOTS, Sending
 from flocknode.flock.shaper import Shaper
 from flocknode.flock.silence import Silence
@@ -57,8 +57,6 @@ ARRIVING: Final = 0.1
 """Seconds that the last frames of a slot are given to arrive."""
 SOONEST: Final = 1e-5
 """Seconds; what is due is never due at once again."""
-TOGETHER: Final = 0.02
-"""Seconds that telling what has left may wait, to be done with building what is next."""
 
 
 class Flock:
@@ -93,8 +91,7 @@ class Flock:
             used if this node is the first of its flock.
         @param trace: called at each transition of the state machine with
             (state, input, next state).
-        @param respite: seconds after something was sent in which nothing is done
-            that takes longer with payload.
+        @param respite: seconds, see L{flocknode.flock.respite}.
         """
         self._settings = settings
         self._me = settings.me
@@ -142,8 +139,7 @@ class Flock:
         self._strange: set[MemberId] = set()
         self._queue_limit = 0
         self._last = now
-        self._respite = respite
-        self._silent_until = -math.inf
+        self._respite = Respite(respite)
         self.seen = False
         self._reporter = Reporter(observer)
         self._digests = Digests(observer, tuple(self._members.values()))
@@ -292,11 +288,9 @@ class Flock:
             sent = True
         due = min(self._time.boundary(self._slot + 1), self._pulse.due)
         if sent:
-            self._silent_until = now + self._respite
-        if now < self._silent_until:
-            # Wake up once for what has left and what is built next, if that is soon.
-            work = max(self._silent_until, min(self._shaper.due, self._silent_until + TOGETHER))
-            due = min(due, self._conductor.due, work)
+            self._respite.begin(now)
+        if self._respite.is_on(now):
+            due = min(due, self._conductor.due, self._respite.ends(self._shaper.due))
         else:
             self._shaper.advance(now)
             if self._reporter.due(now):

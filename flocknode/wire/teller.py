@@ -4,9 +4,8 @@ What the flock engine tells, as messages of the port.
 
 Bytes of links and consumed sizes are collected for a moment: each message costs
 both processes a turn of their reactors, and a round brings hundreds of frames a
-second.  A node
-that does not read costs nobody but itself: the engine goes on as if it did, and
-the bytes of links are dropped here, to be asked for again.
+second.  A node that does not read costs nobody but itself: the engine goes on as if
+it did, and the bytes of links are dropped here, to be asked for again.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ all of it, beside what is promised to others.  What began of smaller content is
 removed if there was none: it is soon here again, and must not be in the way of
 what would fit."""
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 _MANY = 64
 """Contents from which on the staging directory is listed rather than asked for each."""

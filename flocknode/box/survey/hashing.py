@@ -38,7 +38,11 @@ _LONGEST_NAME = 4 * 255
 # Bytes: some file systems count characters.
 
 _COMPARED = _FORMAT | 0o777
+# Bits of a mode that the index knows.
+
 _UNSIGNED = (1 << 64) - 1
+# What L{flocknode.box.index.columns.unsigned} makes of a number of 64 bits.
+
 _DIRECTORY = int(FileType.DIRECTORY)
 _FILE = int(FileType.FILE)
 
