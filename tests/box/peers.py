@@ -6,6 +6,7 @@ them but the values that cross a box's border.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -246,7 +247,8 @@ class Peer:
         """What a full scan finds, not taken in yet."""
         reading = Index(self.state, reading=True)
         try:
-            return list(Survey(self.site, reading).scan())
+            with contextlib.closing(Survey(self.site, reading)) as survey:
+                return list(survey.scan())
         finally:
             reading.close()
 
@@ -260,8 +262,9 @@ class Peer:
             survey = Survey(
                 self.site, reading, self.entering, now=lambda: time.time_ns() + 10**10
             )
-            for sighting in look(survey):
-                self.engine.observe(sighting)
+            with contextlib.closing(survey):
+                for sighting in look(survey):
+                    self.engine.observe(sighting)
         except Away:
             self.engine.detach()
         finally:

@@ -8,6 +8,7 @@ known of it stays in the index and is passed on.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from threading import Lock
@@ -76,19 +77,22 @@ class Ignored:
         parent, name = split(path)
         return self._says(self._rules_of(parent), path, name, type is FileType.DIRECTORY)
 
-    def entering(self, path: bytes, descriptor: int) -> None:
-        """This directory is about to be listed: its rules must be those of now."""
-        with self._lock:
-            known = self._rules.get(path)
+    def listed(self, path: bytes, descriptor: int | None) -> None:
+        """
+        This directory was listed just now: its rules must be those of now.
+
+        @param descriptor: of it; L{None}: no file of patterns is in it.
+        """
+        known = self._rules.get(path)
         if known is None:
-            self._rules_of(path)
+            self._rules_of(path, bare=descriptor is None)
             return
         if known.ignored:
             return
-        try:
-            now = self._folder.stat_in(descriptor, FILE_NAME)
-        except OSError:
-            now = None
+        now = None
+        if descriptor is not None:
+            with contextlib.suppress(OSError):
+                now = self._folder.stat_in(descriptor, FILE_NAME)
         if now != known.own:
             self.refresh(path)
 
@@ -136,7 +140,8 @@ class Ignored:
                 return says
         return BUILT_IN.says(os.fsdecode(name), directory) is True
 
-    def _rules_of(self, directory: bytes) -> _Rules:
+    def _rules_of(self, directory: bytes, bare: bool = False) -> _Rules:
+        """@param bare: no file of patterns is in it."""
         rules = self._rules.get(directory)
         if rules is not None:
             return rules
@@ -152,7 +157,12 @@ class Ignored:
             if rules is not None and self._says(rules, path, split(path)[1], True):
                 rules = _Rules(True)
             else:
-                read = self._read(path, () if rules is None else rules.files)
+                above_it = () if rules is None else rules.files
+                if bare and path == directory:
+                    self._tell(_file_in(path), "")
+                    read = _Rules(False, above_it)
+                else:
+                    read = self._read(path, above_it)
                 # Mostly a directory has no file of its own: one object for all of them.
                 rules = rules if read == rules else read
             with self._lock:
@@ -163,8 +173,8 @@ class Ignored:
         return rules
 
     def _read(self, directory: bytes, above: tuple[tuple[int, Patterns], ...]) -> _Rules:
-        offset = len(directory) + 1 if directory else 0
-        path = (directory + b"/" if directory else b"") + FILE_NAME
+        path = _file_in(directory)
+        offset = len(path) - len(FILE_NAME)
         try:
             descriptor = self._folder.open(path)
         except OSError as error:
@@ -194,3 +204,8 @@ class Ignored:
             if trouble and len(problems) < PROBLEMS:
                 problems[path] = trouble
             self.problems = problems
+
+
+def _file_in(directory: bytes) -> bytes:
+    """The path of its file of patterns."""
+    return directory + b"/" + FILE_NAME if directory else FILE_NAME

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import msgspec
 
@@ -19,7 +19,9 @@ from flocknode.box.disk.folder import FileType, Stat
 from flocknode.box.disk.site import Site
 from flocknode.box.index.columns import Disk, disk_tuple
 from flocknode.box.index.database import Index
+from flocknode.box.index.moments import Moments
 from flocknode.box.index.rows import joined, parents
+from flocknode.box.patterns import FILE_NAME
 from flocknode.box.survey.hashers import Begun, Hashers
 from flocknode.box.survey.hashing import Hashed, Scanner
 from flocknode.box.survey.observe import Observation, Sighting
@@ -96,13 +98,16 @@ class Survey:
     ) -> None:
         self._site = site
         self._index = index
+        self._moments = Moments(index)
         self._cancelled = cancelled
         self._now = now
         self._ignored = site.ignored
         self._entering = entering
         self._names = site.capabilities.names
         self._shown = Shown(site.view, index, self._names)
-        self._scanner = Scanner(site.view, self._ignored, self._enter, self._shown.known_as)
+        self._scanner = Scanner(
+            site.view, self._ignored, self._enter, self._shown.known_as, self._list
+        )
         self._hashers = Hashers(site, self._scanner, cancelled, threads)
         self._step = site.capabilities.clock_step_ns
         self._gone: list[Path] = []
@@ -112,10 +117,15 @@ class Survey:
 
     def close(self) -> None:
         """End what hashes for it.  Idempotent."""
+        self._moments.end()
         self._hashers.close()
 
+    def _list(self, path: Path, descriptor: int, names: Collection[bytes]) -> None:
+        # Mostly there is no file of patterns, and to look for it costs more than to see that.
+        has_patterns = FILE_NAME in names or not self._names.exact
+        self._ignored.listed(path, descriptor if has_patterns else None)
+
     def _enter(self, path: Path, descriptor: int) -> None:
-        self._ignored.entering(path, descriptor)
         following = self._site.following
         # What is behind a link is watched where it really is.
         is_link = following is not None and following.is_followed(path)
@@ -193,7 +203,7 @@ class Survey:
 
         def disks(path: Path) -> dict[bytes, Disk]:
             nonlocal known
-            known = self._index.disks(path)
+            known = self._moments.read().disks(path)
             return known
 
         for listing in self._scanner.walk(below, disks):
@@ -220,6 +230,7 @@ class Survey:
                     self._gone.append(path)
             if self._is_full():
                 yield from self._take()
+        self._moments.end()
 
     def _look_if_it_stayed(self, path: Path) -> Iterator[Sighting]:
         """Nothing is left of what a deleted directory may have stayed for."""
@@ -349,6 +360,8 @@ class Survey:
         Tell what was found.  What others than this thread hash is told when
         the next is found, or at the end.
         """
+        # While others wait for it, nothing of the index is held.
+        self._moments.end()
         before, self._waiting = self._waiting, self._slice()
         if before is not None:
             yield self._observe(before)

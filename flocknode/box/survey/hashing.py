@@ -127,6 +127,8 @@ class Scanner:
         Called in the thread that scans.
     @param known_as: (directory, names in it) -> by which other name each is
         known.
+    @param listed: called with (path, descriptor, names in it) of each directory
+        before C{ignored} is asked about any of them.
     """
 
     def __init__(
@@ -135,11 +137,13 @@ class Scanner:
         ignored: Callable[[Path, FileType], bool] = nothing_ignored,
         entering: Callable[[Path, int], None] | None = None,
         known_as: Callable[[Path, Collection[bytes]], dict[bytes, bytes]] = known_by_itself,
+        listed: Callable[[Path, int, Collection[bytes]], None] | None = None,
     ) -> None:
         self._folder = folder
         self._known_as = known_as
         self._ignored = ignored
         self._entering = entering
+        self._listed = listed
 
     def walk(
         self, below: bytes = b"", known: Callable[[Path], Known] = nothing_known
@@ -231,6 +235,8 @@ class Scanner:
         with os.scandir(directory) as entries:
             # scandir of a descriptor gives names as str.
             shown = {entry.name.encode(_ENCODING, _ERRORS): entry for entry in entries}
+        if self._listed is not None:
+            self._listed(Path(path), directory, shown.keys())
         known_as = self._known_as(Path(path), shown.keys())
         if known_as:
             shown = {known_as.get(name, name): entry for name, entry in shown.items()}

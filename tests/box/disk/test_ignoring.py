@@ -72,11 +72,29 @@ class IgnoredTests(FolderCase):
         self.assertEqual(self.left(b"d/x.o"), [b"d/x.o"])
         directory = self.folder.open_directory(b"d")
         self.addCleanup(os.close, directory)
-        self.ignored.entering(b"d", directory)
+        self.ignored.listed(b"d", directory)
         self.assertEqual(self.left(b"d/x.o"), [])
         os.unlink(self.at(b"d/.flockignore"))
-        self.ignored.entering(b"d", directory)
+        self.ignored.listed(b"d", directory)
         self.assertEqual(self.left(b"d/x.o"), [b"d/x.o"])
+
+    def test_a_directory_without_patterns_is_not_looked_at(self) -> None:
+        self.write(b".flockignore", b"*.o\n")
+        os.mkdir(self.at(b"d"))
+        self.assertEqual(self.left(b"x.o"), [])
+        self.patch(self.folder, "open", lambda path: self.fail(f"{path!r} was opened"))
+        self.ignored.listed(b"d", None)
+        self.assertEqual(self.left(b"d/x.o", b"d/x.c"), [b"d/x.c"])
+
+    def test_patterns_that_are_gone_are_noticed_without_a_look(self) -> None:
+        self.write(b"d/.flockignore", b"*.o\nbad\\\n")
+        self.assertEqual(self.left(b"d/x.o"), [])
+        self.assertIn(b"d/.flockignore", self.ignored.problems)
+        os.unlink(self.at(b"d/.flockignore"))
+        self.ignored.listed(b"d", None)
+        self.ignored.listed(b"d", None)
+        self.assertEqual(self.left(b"d/x.o"), [b"d/x.o"])
+        self.assertEqual(self.ignored.problems, {})
 
     def test_no_more_rules_are_kept_than_is_bearable(self) -> None:
         self.patch(ignoring, "REMEMBERED", 3)

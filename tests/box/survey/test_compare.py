@@ -155,6 +155,7 @@ class SurveyTests(PeerCase):
             return asked > 1
 
         survey = Survey(self.box.site, self.reading, cancelled=cancelled)
+        self.addCleanup(survey.close)
         self.assertEqual(list(survey.scan()), [])
 
     def test_files_of_all_sizes_are_told_in_order_with_their_content(self) -> None:
