@@ -14,7 +14,11 @@ import ctypes
 import errno
 import os
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+# Nor is this module to import what it does not need: see L{flocknode.box.survey.hashprogram}.
+if TYPE_CHECKING:
+    from typing import Any
 
 NOREPLACE = 1
 """C{RENAME_NOREPLACE} of C{linux/fs.h}: C{EEXIST} if the target exists."""

@@ -58,6 +58,8 @@ class _Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             pass_fds=(root,),
+            # A Ctrl-C is meant for whoever asks, who closes the input.
+            start_new_session=True,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

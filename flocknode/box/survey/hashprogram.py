@@ -22,12 +22,15 @@ from __future__ import annotations
 
 import marshal
 import os
-import signal
 import stat as modes
 import struct
 import sys
 from collections.abc import Iterable
-from typing import Any, BinaryIO
+
+TYPE_CHECKING = False
+# Importing typing takes as long as all the rest.
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO
 
 LENGTH = struct.Struct("<I")
 """In front of a request, or a reply."""
@@ -98,8 +101,6 @@ def serve(root: int, requests: BinaryIO, replies: BinaryIO) -> None:
 
 def main() -> None:
     """Run it."""
-    # It is meant for whoever asks, who closes the input.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     version, root, *folders = sys.argv[1:]
     sys.path += folders
     from flocknode import __version__
