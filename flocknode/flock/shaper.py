@@ -6,9 +6,10 @@ A slot has 50 ticks.  On each link a fixed number of frames leaves in a slot,
 spread evenly over the ticks; in each eighth slot half of them over the first
 twelve, so that the other end can measure what the link would carry
 (L{flocknode.flock.pace}).  Within a tick the links are in an order drawn
-anew, and each tick comes later by chance (L{DITHER}).  Number, times and sizes
-come from the slot's plan and from chance.  The queues are looked at last: when a
-frame is built, one tick ahead, it takes what is there, and zeros fill the rest.
+anew, and each tick comes later by chance (L{DITHER}, L{DITHER_AT_FIRST}).
+Number, times and sizes come from the slot's plan and from chance.  The queues
+are looked at last: when a frame is built, one tick ahead, it takes what is
+there, and zeros fill the rest.
 
 A frame that could not leave (a tick came too late, or the link's queue was
 full) is made up over the rest of the slot, at most at twice the rate; what then
@@ -43,6 +44,10 @@ DITHER: Final = 0.001
 depends on what it did just before: by some 0.01 ms for the source of a round, which
 is little beside this, but not beside 0.04 ms of other chance.  With twice as much the
 rate of three nodes at 50 Mbit/s fell: a line that is nearly full has no room for it."""
+DITHER_AT_FIRST: Final = 0.004
+"""The same in the first slot of a round, when lines are still empty: there it was up to
+0.06 ms on processors that had much else to do, since others already have something to
+write down while the source has nothing to do yet."""
 BURST_TICKS: Final = round(TICKS * BURST_SECONDS / SLOT_SECONDS)
 """Ticks of a burst."""
 
@@ -200,6 +205,7 @@ class Shaper:
         self._send = send
         self._consumed = consumed
         self._plan_of: Callable[[int], SlotPlan | None] = _no_plan
+        self._first = 0
         self._order = order
         self._ticks = ticks
         self._plan: SlotPlan | None = None
@@ -217,7 +223,7 @@ class Shaper:
         @param plan: says what a slot carries; asked once, shortly before it.
         """
         self.halt()
-        self._plan_of = plan
+        self._plan_of, self._first = plan, slot
         self._enter(slot, now)
 
     def halt(self) -> None:
@@ -258,7 +264,8 @@ class Shaper:
                 self._counts = None
                 self.due = self._plan.time(self._tick)
                 if self._ticks is not None:
-                    self.due += self._ticks.uniform(0.0, DITHER)
+                    at_first = self._plan.slot == self._first
+                    self.due += self._ticks.uniform(0.0, DITHER_AT_FIRST if at_first else DITHER)
             else:
                 self.emit(now)
         gone, self._gone = self._gone, {}

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocknode.flock.interfaces import MemberId, Priority
 from flocknode.flock.link import Outgoing
 from flocknode.flock.messages import parse_frame
-from flocknode.flock.shaper import Shaper, SlotPlan
+from flocknode.flock.shaper import DITHER, DITHER_AT_FIRST, Shaper, SlotPlan
 from tests.flock.support import IDS, record
 
 START = 100.0
@@ -30,6 +30,8 @@ class Emission:
         members: int = 2,
         full: Callable[[MemberId, float], bool] = lambda member, now: False,
         plan: Callable[[int], SlotPlan | None] | None = None,
+        *,
+        ticks: random.Random | None = None,
     ) -> None:
         self.links = [Outgoing(member, 1) for member in IDS[:members]]
         self.sent: list[tuple[float, MemberId, bytes]] = []
@@ -41,7 +43,7 @@ class Emission:
             start = START + slot * 0.5
             return SlotPlan(slot, start, start + 0.5, frames, 4117) if slot < slots else None
 
-        self.shaper = Shaper(self.links, self.send, self.consume, random.Random(3))
+        self.shaper = Shaper(self.links, self.send, self.consume, random.Random(3), ticks)
         self.shaper.begin(0, steady if plan is None else plan, self.now)
 
     def send(self, member: MemberId, message: bytes) -> bool:
@@ -90,6 +92,17 @@ class ShapeTests(SynchronousTestCase):
         emission.run()
         self.assertEqual(set(Counter(emission.times()).values()), {2, 3})
         self.assertEqual(len(set(emission.times())), 50)
+
+    def test_ticks_come_later_by_chance_and_most_in_the_first_slot(self) -> None:
+        emission = Emission(frames=50, slots=3, members=1, ticks=random.Random(1))
+        emission.run()
+        late = [time - number / 100 for number, time in enumerate(emission.times())]
+        for slot, most in enumerate((DITHER_AT_FIRST, DITHER, DITHER)):
+            there = late[50 * slot : 50 * slot + 50]
+            self.assertGreaterEqual(min(there), 0.0)
+            self.assertLessEqual(max(there), most)
+            self.assertGreater(max(there), 0.9 * most)
+        self.assertEqual(set(emission.counts().values()), {50})
 
     def test_half_of_a_slot_may_leave_in_a_burst(self) -> None:
         for frames in (8, 9, 50, 333):
