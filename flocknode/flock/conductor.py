@@ -196,10 +196,10 @@ class Conductor:
             self._abandon()
             self._adopt(shared[-1], member, heartbeat, trailer, now)
         elif round_id < current.id:
-            # Two rounds are running: the older one is everybody's.
-            current.id = round_id
-            current.stop_slot = None
+            # Two rounds are running: the older one is everybody's, and goes on.
+            current.id, current.stop_slot = round_id, None
             self._follow(current, now)
+            self._feed(Input.YIELD)
             current.stop_by(trailer.stop_slot, self._slot)
 
     def vanished(self, member: MemberId) -> None:

@@ -29,7 +29,7 @@ from flocknode.flock.flocktime import FlockTime
 from flocknode.flock.heartbeat import ENDLESS, Flags
 from flocknode.flock.interfaces import FlockSettings, MemberId, Observer
 from flocknode.flock.members import Member
-from flocknode.flock.rate import Steps, step_of
+from flocknode.flock.rate import LAST_STEP, Steps, step_of
 from flocknode.flock.rounds import JOIN_SLOTS, private_offset
 from flocknode.flock.shaper import Shaper, SlotPlan
 from flocknode.flock.streams import RandomStreams
@@ -67,14 +67,12 @@ class ConstantCover:
     ) -> None:
         """
         @param conductor: of rounds, which has nothing to do meanwhile.
-        @param steps: its C{own} is the uplink's; under constant cover it is the
-            cover rate's, if that is less.
+        @param steps: capped at the cover rate's while there is constant cover.
         """
         self.on = False
         self.start_slot = 0
         self._asks = settings.constant_cover
-        self._uplink = steps.own
-        self._cover = min(steps.own, step_of(settings.cover_rate))
+        self._cover = step_of(settings.cover_rate)
         self._observer = observer
         self._shaper = shaper
         self._conductor = conductor
@@ -101,12 +99,12 @@ class ConstantCover:
         on = now - self._asked <= LINGER
         if on and not self.on:
             self._conductor.suspend()
-            self._steps.own = self._cover
+            self._steps.cap = self._cover
             self._offset = private_offset(self._offsets)
             self.start_slot = slot + JOIN_SLOTS
         elif self.on and not on:
             self._shaper.halt()
-            self._steps.own = self._uplink
+            self._steps.cap = LAST_STEP
             self._conductor.resume(slot)
             self._sending = False
             self._tell(None)

@@ -61,6 +61,7 @@ MULTIWAY: Final[dict[tuple[int, int], tuple[int, int]]] = {
     (135, JOIN): (115, 115),
     # Within a round.
     (114, YIELD): (115, 115),
+    (155, YIELD): (115, 115),  # to an older round, which goes on
     (115, LEVEL): (145, 145),
     (145, MORE): (115, 115),
     (114, LAST): (155, 155),

@@ -10,6 +10,7 @@ a slot of 500 ms; that is a fixed table, so that all members send alike.
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import Final
 
 from flocknode.flock.messages import FRAME_HEADER, FRAME_SIZES
@@ -30,6 +31,10 @@ processor hardly depends on its size, and a node has many links: below 512 KiB/s
 link has at most 120 frames a second, below 8 MiB/s at most 500.  No slot of the
 middle size has fewer than 16 frames, so a burst of it at least 8, and none of the
 largest fewer than 64."""
+
+HEEDED: Final = 4
+"""Slots within which what a node shows as its own step is in force: it is heard in the
+same slot, decided upon at the next boundary, and in force two slots later."""
 
 TOLERATED: Final = 32
 """Of so many frames due one may be missing."""
@@ -64,7 +69,7 @@ def step_of(bytes_per_second: float) -> int:
 def uplink_step(uplink: int, peers: int) -> int:
     """
     @param uplink: bytes per second that a node may send in all.
-    @param peers: configured peers; each is a link, alive or not.
+    @param peers: who get a part of it.
     @return: the greatest step whose frames fit; 0 if none do.
     """
     link = uplink / max(1, peers)
@@ -139,15 +144,30 @@ class Steps:
     """
     The step in force of each slot, as far as it is known.
 
-    @ivar own: the most that this node may send on a link now; nothing faster is
-        ever used.
+    @ivar cap: nothing faster is ever used, whatever an uplink carries.
     """
 
     def __init__(self, own: int) -> None:
-        """@param own: the most that this node may send on a link now."""
-        self.own = own
+        """@param own: see L{own}."""
+        self.cap = LAST_STEP
+        self._own = deque([own], maxlen=HEEDED)
+        self._most = own
         self._known: dict[int, int] = {}
         self._last = own
+
+    @property
+    def own(self) -> int:
+        """The most that fits on a link of this node now."""
+        return min(self._own[-1], self.cap)
+
+    def fit(self, own: int) -> None:
+        """
+        A slot begins, in which this node shows so much as its L{own}.  Less than
+        before is for the leader to heed, so that all send less in the same slot;
+        what the leader does not heed is heeded here, a little later.
+        """
+        self._own.append(own)
+        self._most = max(self._own)
 
     def decide(self, slot: int, step: int) -> None:
         """The leader showed C{step} for C{slot}; what it showed first counts."""
@@ -159,7 +179,7 @@ class Steps:
         if known is None:
             earlier = [s for s in self._known if s < slot]
             known = self._known[max(earlier)] if earlier else self._last
-        return min(known, self.own)
+        return min(known, self._most, self.cap)
 
     def forget_before(self, slot: int) -> None:
         """Slots long past are not asked for again; the step carries on."""

@@ -4,7 +4,8 @@ Machines and lines for large flocks.
 
 What L{flocknode.testing.network} is, with three differences:
 
- - All that a machine sends goes out by one uplink, first in, first out.
+ - All that a machine sends goes out by one uplink, first in, first out; frames for
+   whom it cannot reach take nothing of it.
  - Clocks may drift.
  - It is quick: frames that arrive within L{GRAIN} of each other arrive together,
    and nothing but the network may use its clock.
@@ -162,10 +163,11 @@ class Machine(Host):
             line.filled += 1
         if network.watched or not self.in_round:
             network.watcher.frame(now, self, line)
-        arrival = self._carry(line, size, now)
-        waiting.append(self._free_at)
-        if arrival:
-            line.receiver.expect(arrival, self.me, message)
+        if network.is_reached(self, line):
+            arrival = self._carry(line, size, now)
+            waiting.append(self._free_at)
+            if arrival:
+                line.receiver.expect(arrival, self.me, message)
         return True
 
     def expect(self, arrival: float, sender: MemberId, message: bytes) -> None:
@@ -279,12 +281,23 @@ class Network(VirtualNetwork):
         self.loss_share = share
         self.hard = share > 0 or bool(self._groups)
 
+    def is_reached(self, sender: Machine, line: Line) -> bool:
+        """
+        Whether its receiver can be reached: if not, there is no connection, or one
+        that hardly sends anything.
+        """
+        return line.receiver.engine is not None and not self._is_apart(sender, line)
+
     def is_lost(self, sender: Machine, line: Line) -> bool:
         """Whether the next message does not arrive."""
-        apart = self._groups and not any(
+        return self._is_apart(sender, line) or (
+            self.loss_share > 0 and line.fate() < self.loss_share
+        )
+
+    def _is_apart(self, sender: Machine, line: Line) -> bool:
+        return bool(self._groups) and not any(
             sender.me in group and line.receiver.me in group for group in self._groups
         )
-        return bool(apart) or (self.loss_share > 0 and line.fate() < self.loss_share)
 
     def at(self, time: float, what: Callable[..., None], *args: object) -> None:
         """See L{VirtualNetwork.at}."""

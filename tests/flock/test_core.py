@@ -142,6 +142,38 @@ class RoundTests(SynchronousTestCase):
         world = self.settled(uplink=lambda index: (4_000_000, 300_000, 1_000_000)[index])
         self.assertEqual({n.flock.state.step for n in world.nodes}, {uplink_step(300_000, 2)})
 
+    def test_who_is_not_there_takes_nothing_of_an_uplink(self) -> None:
+        world = World(4, uplink=UPLINK, start=False)
+        for present in (2, 3, 4):
+            for node in world.nodes[len(world.up) : present]:
+                node.host.start()
+            world.settle()
+            steps = {node.flock.state.step for node in world.up}
+            self.assertEqual(steps, {uplink_step(UPLINK, present - 1)})
+
+    def test_who_appears_in_a_round_makes_all_send_less_in_the_same_slot(self) -> None:
+        world = World(3, uplink=UPLINK, start=False)
+        for node in world.nodes[:2]:
+            node.host.start()
+        world.settle()
+        begun = world.nodes[0].flock.state.slot
+        world.nodes[0].change(1, 30_000_000)
+        world.network.run(4.0)
+        world.nodes[2].host.start()
+        world.settle()
+        steps: list[dict[int, int]] = []
+        for node in world.nodes[:2]:
+            in_slots = {state.slot: state.step for state in node.states if state.round_id}
+            steps.append({slot: step for slot, step in in_slots.items() if slot > begun})
+        alone, three = (uplink_step(UPLINK, peers) for peers in (1, 2))
+        self.assertEqual(steps[0], steps[1])
+        self.assertEqual(list(dict.fromkeys(steps[0].values())), [alone, three])
+        first, second = (
+            sum(sent.sender == one and sent.receiver == other for sent in world.network.trace)
+            for one, other in (world.ids[:2], world.ids[1::-1])
+        )
+        self.assertEqual(first, second)
+
     def test_heartbeats_come_every_250_ms_or_so_in_every_state(self) -> None:
         world = self.settled()
         self.spread(world, world.nodes[2])

@@ -120,6 +120,11 @@ class MachineTests(SynchronousTestCase):
         shown = [machine.feed(happened) for happened in inputs]
         self.assertEqual(shown, [125, 135, 115, 145, 115])
 
+    def test_who_is_done_with_a_round_takes_part_in_an_older_one_that_goes_on(self) -> None:
+        machine = Machine(state=Status.RECEIVING_ALPHA)
+        inputs = (Input.LAST, Input.YIELD, Input.LAST, Input.STOP)
+        self.assertEqual([machine.feed(happened) for happened in inputs], [155, 115, 155, 150])
+
     def test_a_round_in_which_somebody_is_lost(self) -> None:
         machine = Machine(state=Status.RECEIVING_ALPHA)
         shown = [machine.feed(happened) for happened in (Input.LOSS, Input.STOP, Input.QUIET)]

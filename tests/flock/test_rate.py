@@ -53,7 +53,7 @@ class TableTests(SynchronousTestCase):
         step = rate.uplink_step(6_250_000, 7)
         self.assertLess(7 * 2 * rate.frames_per_slot(step), 1_000)
 
-    def test_an_uplink_is_shared_by_all_configured_peers(self) -> None:
+    def test_an_uplink_is_shared_by_all_who_get_a_part_of_it(self) -> None:
         self.assertEqual(rate.uplink_step(4_000_000, 4), rate.uplink_step(1_000_000, 1))
         self.assertEqual(rate.uplink_step(1_000_000, 0), rate.uplink_step(1_000_000, 1))
 
@@ -149,6 +149,26 @@ class StepsTests(SynchronousTestCase):
     def test_it_is_never_faster_than_the_own_uplink(self) -> None:
         self.steps.decide(7, 90)
         self.assertEqual(self.steps.at(7), 40)
+
+    def test_less_of_ones_own_is_left_to_the_leader_for_a_while(self) -> None:
+        self.steps.decide(7, 90)
+        self.steps.fit(24)
+        self.assertEqual((self.steps.own, self.steps.at(7)), (24, 40))
+        for _ in range(rate.HEEDED - 1):
+            self.steps.fit(24)
+        self.assertEqual(self.steps.at(7), 24)
+
+    def test_more_of_ones_own_counts_at_once(self) -> None:
+        self.steps.decide(7, 90)
+        self.steps.fit(56)
+        self.assertEqual((self.steps.own, self.steps.at(7)), (56, 56))
+
+    def test_a_cap_counts_at_once_and_is_shown(self) -> None:
+        self.steps.decide(7, 90)
+        self.steps.cap = 10
+        self.assertEqual((self.steps.own, self.steps.at(7)), (10, 10))
+        self.steps.cap = rate.LAST_STEP
+        self.assertEqual((self.steps.own, self.steps.at(7)), (40, 40))
 
     def test_it_carries_on_when_the_past_is_forgotten(self) -> None:
         self.steps.decide(7, 20)
