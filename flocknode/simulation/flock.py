@@ -23,9 +23,9 @@ from flocknode.testing.network import Engine, Host
 WALL_MS = 1_700_000_000_000
 """What true wall clocks show at the beginning, ms since 1970."""
 
-PIPE: Final = 0.01
+PIPE: Final = 0.02
 """Seconds that what the engine tells takes to the exchange, and what comes
-meanwhile goes along."""
+meanwhile goes along: as long as wire processes gather it (L{flocknode.wire.teller})."""
 
 Call = tuple[str, tuple[Any, ...]]
 """A method of the exchange, and what to call it with."""

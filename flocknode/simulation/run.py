@@ -94,7 +94,7 @@ class Run:
         """Let it happen."""
         gc_was = gc.get_threshold()
         # Nearly nothing here is garbage in circles, and all machines stay to the end.
-        gc.set_threshold(200_000, 50, 100)
+        gc.set_threshold(1_000_000, 50, 100)
         gc.freeze()
         try:
             return self._run()
