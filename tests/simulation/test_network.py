@@ -76,6 +76,20 @@ class Lines(SynchronousTestCase):
         self.network.run(0.1)
         self.assertEqual(len(self.engines[B].frames), 10)
 
+    def test_who_is_not_reached_takes_nothing_of_an_uplink(self) -> None:
+        for number, gone in enumerate((self.machine(C).crash, self.cut_off_c)):
+            gone()
+            for _ in range(10):
+                self.send(C)
+                self.send(B)
+            self.network.run(0.15)
+            self.assertEqual(len(self.engines[B].frames), 10 * (number + 1))
+            self.machine(C).start()
+
+    def cut_off_c(self) -> None:
+        """It is still there."""
+        self.network.partition([A, B], [C])
+
     def test_a_full_queue_refuses_and_is_told(self) -> None:
         self.machine(A).frame_queue(4)
         self.assertEqual([self.send(B) for _ in range(6)], [True] * 4 + [False] * 2)

@@ -17,7 +17,7 @@ from flocknode.flock.core import Flock
 from flocknode.flock.interfaces import MemberId, Priority
 from flocknode.simulation import flock, report
 from flocknode.simulation.invariants import EQUAL, FRAMES, INSIDE
-from flocknode.simulation.run import Outcome, Run
+from flocknode.simulation.run import NAME, Outcome, Run
 from flocknode.simulation.scenario import Scenario, ScenarioError, Span
 from flocknode.simulation.traces import TraceWriter, read_trace
 from flocknode.testing import flocks
@@ -151,6 +151,14 @@ class Hardship(RunCase):
         )
         assert outcome.all_have_it is not None
         self.assertGreater(outcome.all_have_it, 9.0)
+
+    def test_two_of_three_have_all_of_an_uplink(self) -> None:
+        size, uplink = 16 * MIB, 2_500_000
+        alone = size / uplink
+        run = Run(Scenario(nodes=3, size=size, uplink=uplink, late={3: 60.0}, limit=1.5 * alone))
+        run.run()
+        self.assertIn(NAME, run.flock.members[1].box.values())
+        self.assertNotIn(NAME, run.flock.members[2].box.values())
 
     def test_a_node_starts_late(self) -> None:
         outcome = self.good(late={2: 10.0})
