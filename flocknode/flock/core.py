@@ -105,7 +105,7 @@ class Flock:
         self._time = FlockTime(now, wall_ms)
         self._meeting = Meeting(self._me, self._membership, self._time)
         self._slot = self._time.slot(now)
-        self._steps = Steps(self._fitting())
+        self._steps = Steps(uplink_step(settings.uplink, self._membership.alive))
         self._shaper = self.shaper(
             [member.outgoing for member in self._members.values()],
             transport.frame,
@@ -137,7 +137,8 @@ class Flock:
         self._leading = Leading(self._me, self._members, self._steps)
         self._snapshot = self._look(now)
         self._strange: set[MemberId] = set()
-        self._queue_limit, self._last = 0, now
+        self._queue_limit = 0
+        self._last = now
         self._respite = Respite(respite)
         self.seen = False
         self._reporter = Reporter(observer)
@@ -192,7 +193,8 @@ class Flock:
             self._restart(now)
         elif not agree:
             return
-        if member == self._conductor.leader() and abs(trailer.slot - self._slot) <= JOIN_SLOTS:
+        near = abs(trailer.slot - self._slot) <= JOIN_SLOTS
+        if member == self._conductor.leader() and near:
             self._steps.decide(trailer.slot + 2, trailer.step)
         self._conductor.hear(sender, heartbeat, trailer, now)
 
@@ -351,7 +353,7 @@ class Flock:
                 self._conductor.owing.forget()  # the others know as well
             elif len(before.members) == 1:
                 self._pulse.formed(now)
-        self._steps.fit(self._fitting())
+        self._steps.fit(uplink_step(self._settings.uplink, self._membership.alive))
         self._cover.look(self._slot, now)
         self._snapshot = self._look(now)
         self._leading.boundary(self._slot, after.members, self._sending)
@@ -362,10 +364,6 @@ class Flock:
         if limit != self._queue_limit:
             self._queue_limit = limit
             self._transport.frame_queue(limit)
-
-    def _fitting(self) -> int:
-        """The step that this node's uplink has room for: whoever is gone takes none of it."""
-        return uplink_step(self._settings.uplink, sum(m.alive for m in self._members.values()))
 
     def _look(self, now: float) -> Snapshot:
         members, counted = self._membership.current, self._conductor.counted

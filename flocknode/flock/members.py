@@ -206,6 +206,11 @@ class Membership:
         self._members = {member.id: member for member in members}
         self._apart = 0
 
+    @property
+    def alive(self) -> int:
+        """How many peers are heard now, whatever their time: these get a part of the uplink."""
+        return sum(member.alive for member in self._members.values())
+
     def lost(self, member: MemberId) -> None:
         """It fell silent; it may be back before the next boundary."""
         self._stayed.discard(member)

@@ -151,7 +151,6 @@ class Steps:
         """@param own: see L{own}."""
         self.cap = LAST_STEP
         self._own = deque([own], maxlen=HEEDED)
-        self._most = own
         self._known: dict[int, int] = {}
         self._last = own
 
@@ -167,7 +166,6 @@ class Steps:
         what the leader does not heed is heeded here, a little later.
         """
         self._own.append(own)
-        self._most = max(self._own)
 
     def decide(self, slot: int, step: int) -> None:
         """The leader showed C{step} for C{slot}; what it showed first counts."""
@@ -179,7 +177,7 @@ class Steps:
         if known is None:
             earlier = [s for s in self._known if s < slot]
             known = self._known[max(earlier)] if earlier else self._last
-        return min(known, self._most, self.cap)
+        return min(known, max(self._own), self.cap)
 
     def forget_before(self, slot: int) -> None:
         """Slots long past are not asked for again; the step carries on."""

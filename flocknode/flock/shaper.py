@@ -45,9 +45,9 @@ depends on what it did just before: by some 0.01 ms for the source of a round, w
 is little beside this, but not beside 0.04 ms of other chance.  With twice as much the
 rate of three nodes at 50 Mbit/s fell: a line that is nearly full has no room for it."""
 DITHER_AT_FIRST: Final = 0.004
-"""The same in the first slot of a round, when lines are still empty: there it was up to
-0.06 ms on processors that had much else to do, since others already have something to
-write down while the source has nothing to do yet."""
+"""The same in the first slot of a round, when lines are still empty.  There a source is
+more punctual by up to 0.06 ms where processors have much else to do: others already
+have something to write down while it has nothing to do yet."""
 BURST_TICKS: Final = round(TICKS * BURST_SECONDS / SLOT_SECONDS)
 """Ticks of a burst."""
 
@@ -194,7 +194,8 @@ class Shaper:
         @param links: all configured ones, connected or not.
         @param send: false if the link's queue is full.
         @param consumed: told member, priority and bytes that have left.
-        @param ticks: chance for L{DITHER}.
+        @param ticks: chance for L{DITHER} and L{DITHER_AT_FIRST}; L{None}: no tick
+            comes later.
         """
         self.due = math.inf
         self.tally = Tally()

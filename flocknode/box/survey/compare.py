@@ -106,7 +106,7 @@ class Survey:
         self._names = site.capabilities.names
         self._shown = Shown(site.view, index, self._names)
         self._scanner = Scanner(
-            site.view, self._ignored, self._enter, self._shown.known_as, self._list
+            site.view, self._ignored, self._enter, self._shown.known_as, self._listed
         )
         self._hashers = Hashers(site, self._scanner, cancelled, threads)
         self._step = site.capabilities.clock_step_ns
@@ -116,11 +116,11 @@ class Survey:
         self._clear()
 
     def close(self) -> None:
-        """End what hashes for it.  Idempotent."""
+        """End what hashes for it, and what it reads.  Idempotent."""
         self._moments.end()
         self._hashers.close()
 
-    def _list(self, path: Path, descriptor: int, names: Collection[bytes]) -> None:
+    def _listed(self, path: Path, descriptor: int, names: Collection[bytes]) -> None:
         # Mostly there is no file of patterns, and to look for it costs more than to see that.
         has_patterns = FILE_NAME in names or not self._names.exact
         self._ignored.listed(path, descriptor if has_patterns else None)
