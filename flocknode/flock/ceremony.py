@@ -6,7 +6,8 @@ Nobody announces out of turn.  Every member shows in each slot what it has that
 is new and what others lack, zero or not, as of the slot's boundary E.  The
 lowest id alive, whoever has news, calls a round if it holds the snapshot of E
 from everybody, all within 600 ms, and all show the same set of members.  The
-call must leave by E + 800 ms.
+call must leave by E + 800 ms.  If it does not call although something has been
+outstanding for 6 s, the next id may, and so on.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from flocknode.flock.heartbeat import ENDLESS, Heartbeat, Trailer
 from flocknode.flock.interfaces import FlockSettings, MemberId, Observer
 from flocknode.flock.members import REMEMBERED, Member
 from flocknode.flock.owing import Owing
+from flocknode.flock.patience import Patience
 from flocknode.flock.rate import Steps, slot_payload
 from flocknode.flock.rounds import CALL_SLOTS, EXTRA_SLOTS, JOIN_SLOTS, Round, private_offset
 from flocknode.flock.shaper import Shaper, SlotPlan
@@ -35,8 +36,6 @@ from flocknode.flock.streams import RandomStreams
 
 PREPARED: Final = 0.02
 """Seconds before the start at which the first frames are planned: two ticks."""
-PATIENCE: Final = 10.0
-"""Seconds after which an announcement that leads to nothing is taken back."""
 ENDING: Final = frozenset({Status.STOPPING, Status.GIVING_UP})
 
 
@@ -85,9 +84,9 @@ class Conductor:
         self.counted = 0
         self.finished_at = 0
         self.last_started = 0
-        # The ids of the last rounds; since when something was announced.
+        # The ids of the last rounds.
         self._finished: deque[int] = deque(maxlen=REMEMBERED)
-        self._announced = math.inf
+        self._patience = Patience()
 
     @property
     def status(self) -> int:
@@ -151,8 +150,8 @@ class Conductor:
 
     def call(self, now: float) -> None:
         """
-        Before a heartbeat: if this node leads and all snapshots of a boundary
-        are here, call a round by it.
+        Before a heartbeat: if this node leads, or stands in for who does, and all
+        snapshots of a boundary are here, call a round by it.
         """
         if self.round is not None or self._suspended:
             return
@@ -161,7 +160,10 @@ class Conductor:
             begun = self._time.boundary(slot)
             if own is None or now > begun + CALL_WITHIN or not self.agenda.allows(slot):
                 continue
-            if not self._leads(own) or len(own.set.members) < self._quorum:
+            if len(own.set.members) < self._quorum:
+                continue
+            rank = own.set.members.index(self._me)
+            if not self._leads(own) and not self._patience.stands_in(rank, now):
                 continue
             shown = [self._members[m].shown.get(slot) for m in own.set.others(self._me)]
             if not complete(own, shown, begun + SNAPSHOTS_WITHIN):
@@ -272,13 +274,11 @@ class Conductor:
         something = (leads and self.agenda.waiting) or any(
             outstanding(own, self._trailers(own.set.others(self._me)))
         )
-        patient = now - self._announced <= PATIENCE
-        if len(own.set.members) < self._quorum or not something or not patient:
-            self._feed(Input.QUIET)
-            self._announced = math.inf
-        else:
+        enough = len(own.set.members) >= self._quorum
+        if self._patience.look(something and enough, now):
             self._feed(Input.LEAD if leads else Input.FOLLOW)
-            self._announced = min(self._announced, now)
+        else:
+            self._feed(Input.QUIET)
 
     def _trailers(self, members: Iterable[MemberId]) -> list[Trailer]:
         trailers = (self._members[m].trailer for m in members)
@@ -311,7 +311,7 @@ class Conductor:
             counted=self.counted,
             leader_heard=now,
         )
-        self._announced = math.inf
+        self._patience.rest()
 
     def _adopt(
         self, own: Snapshot, member: Member, heartbeat: Heartbeat, trailer: Trailer, now: float

@@ -7,7 +7,11 @@ A peer is alive for 2 s after each of its heartbeats.  The set of members is
 this node and all that are alive and share its time.  If the sets of members
 differ for four slots, each computes it instead: as long as some of the set do
 not hear each other, the one that this is so of with the most others is dropped,
-of several the highest id.
+of several the highest id; every ten minutes it is another's turn, so that news of
+either gets to the other by way of the rest.
+
+A member that keeps showing another set than all others compute would keep them from
+rounds for ever.  After ten seconds of that it is left out for two minutes.
 """
 
 from __future__ import annotations
@@ -32,6 +36,14 @@ SILENCE: Final = 2.0
 """Seconds without a heartbeat until a member counts as gone."""
 APART: Final = 4
 """Slots of different member sets until the set is computed."""
+TURN: Final = 1200
+"""Slots after which another of those that are apart from equally many is dropped: ten
+minutes, twice as long as the news of one who returns may wait."""
+CONTRARY: Final = 20
+"""Slots in a row in which a member shows another set until it is left out; honest ones
+compute the same within L{APART} slots and one turn of the ids that they show."""
+LEFT_OUT: Final = 240
+"""Slots that it is left out for."""
 MOST_LISTED: Final = 512
 """Ids that are remembered of what a member shows: twice as many as it can count."""
 REMEMBERED: Final = 6
@@ -59,6 +71,8 @@ class Member:
     @ivar alive: as the observer was told.
     @ivar status: its latest code; C{trailer} its latest trailer.
     @ivar digest: as the observer was told since the last round.
+    @ivar contrary: slots in a row in which it showed another set than this node.
+    @ivar left_out: until this slot.
     @ivar shown: its snapshots by slot.
     @ivar intake: of its frames.
     @ivar in_round: the round it shows, 0 if none; C{since} the slot in which it
@@ -81,6 +95,8 @@ class Member:
     without_frames: int = 0
     count: int = 0
     digest: bytes | None = None
+    contrary: int = 0
+    left_out: int = 0
     _heartbeats: int = 0
     _listed: dict[MemberId, int] = attrs.field(factory=dict)
 
@@ -134,7 +150,7 @@ class Member:
         self.alive = False
         self.heard = -math.inf
         self.trailer = self.digest = None
-        self.status = self.count = self.in_round = self.without_frames = 0
+        self.status = self.count = self.in_round = self.without_frames = self.contrary = 0
         self.shown.clear()
         self.intake.clear()
         self._listed.clear()
@@ -223,10 +239,12 @@ class Membership:
             for m in self._members.values()
             if m.alive and time.agrees_with(m.estimate, shown=m.shows(self._me))
         ]
+        self._leave_out(heard, slot)
+        heard = [m for m in heard if m.left_out <= slot]
         everyone = {self._me, *(m.id for m in heard)}
         chosen = everyone
         if self._apart >= APART:
-            chosen = self._agreeable(everyone)
+            chosen = self._agreeable(everyone, slot // TURN)
             if chosen == everyone:
                 self._apart = 0
         mutual = frozenset(m.id for m in heard if m.id in chosen and m.shows(self._me))
@@ -255,7 +273,20 @@ class Membership:
                 return True
         return False
 
-    def _agreeable(self, everyone: set[MemberId]) -> set[MemberId]:
+    def _leave_out(self, heard: Iterable[Member], slot: int) -> None:
+        """Those that keep showing another set, from now on."""
+        own = self.current
+        without_me = members_hash(own.others(self._me))
+        for member in heard:
+            shown = member.trailer.members if member.trailer is not None else own.hash
+            # Who leaves this node out is not to be answered in kind, or they would
+            # never come together again.
+            agrees = member.id not in own.members or shown in (own.hash, without_me)
+            member.contrary = 0 if agrees else member.contrary + 1
+            if member.contrary >= CONTRARY:
+                member.contrary, member.left_out = 0, slot + LEFT_OUT
+
+    def _agreeable(self, everyone: set[MemberId], turn: int) -> set[MemberId]:
         hears = {m: self._members[m].hears() for m in everyone if m != self._me}
         hears[self._me] = frozenset(everyone)
         apart: dict[MemberId, set[MemberId]] = {m: set() for m in everyone}
@@ -265,9 +296,11 @@ class Membership:
                 apart[other].add(one)
         while apart:
             # Whoever nobody hears is apart from all, and must not cost them each other.
-            worst = max(apart, key=lambda member: (len(apart[member]), member))
-            if not apart[worst]:
+            most = max(map(len, apart.values()))
+            if not most:
                 break
+            equal = sorted((m for m, others in apart.items() if len(others) == most), reverse=True)
+            worst = equal[turn % len(equal)]
             for other in apart.pop(worst):
                 apart[other].discard(worst)
         return set(apart) if self._me in apart else {self._me}

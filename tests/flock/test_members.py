@@ -12,7 +12,15 @@ from flocknode.flock.flocktime import EPOCH_2020_MS, FlockTime
 from flocknode.flock.heartbeat import Flags, Heartbeat, Trailer, members_hash
 from flocknode.flock.interfaces import MemberId
 from flocknode.flock.link import Outgoing
-from flocknode.flock.members import APART, REMEMBERED, Member, Membership
+from flocknode.flock.members import (
+    APART,
+    CONTRARY,
+    LEFT_OUT,
+    REMEMBERED,
+    TURN,
+    Member,
+    Membership,
+)
 from tests.flock.support import IDS
 
 A, B, C, D = IDS[:4]
@@ -153,6 +161,17 @@ class SetTests(SynchronousTestCase):
         self.assertEqual(self.circle.update(), (A, B, C))
         self.assertEqual(self.circle.membership.current.heard, (A, B, C, D))
 
+    def test_ten_minutes_later_it_is_the_other_ones_turn(self) -> None:
+        """And so round; A and B, whom all hear, are in it always."""
+        dropped = []
+        for turn in range(4):
+            self.circle.slot = TURN * (turn + 4)
+            for _ in range(APART + 1):
+                self.disagree()
+                members = self.circle.update()
+            dropped.append({A, B, C, D}.difference(members))
+        self.assertEqual(dropped, [{D}, {C}, {D}, {C}])
+
     def test_it_is_back_as_soon_as_all_hear_each_other(self) -> None:
         for _ in range(APART + 1):
             self.disagree()
@@ -179,6 +198,48 @@ class SetTests(SynchronousTestCase):
             circle.hear(B, (A, B))
             circle.update()
         self.assertEqual(circle.membership.current.members, (D,))
+
+
+class ContraryTests(SynchronousTestCase):
+    """C shows a set that nobody else computes, though all hear each other."""
+
+    def setUp(self) -> None:
+        self.circle = Circle()
+
+    def slots(self, number: int, shown: tuple[MemberId, ...], of_b: bool = True) -> None:
+        """So many, in which C shows that set."""
+        for _ in range(number):
+            members = self.circle.membership.current.members
+            self.circle.hear(B, (A, B, C), members if of_b else (A, B, C))
+            self.circle.hear(C, (A, B, C), shown)
+            self.circle.update()
+
+    def test_ten_seconds_of_it_are_borne(self) -> None:
+        self.slots(CONTRARY, (B, C))
+        self.assertEqual(self.circle.membership.current.members, (A, B, C))
+
+    def test_then_it_is_left_out_and_not_counted_as_heard(self) -> None:
+        self.slots(CONTRARY + 1, (C, D))
+        self.assertEqual(self.circle.membership.current.members, (A, B))
+        self.assertEqual(self.circle.membership.current.heard, (A, B))
+
+    def test_after_two_minutes_it_is_tried_again(self) -> None:
+        self.slots(CONTRARY + 1, (C, D))
+        self.slots(LEFT_OUT - 1, (C, D))
+        self.assertEqual(self.circle.membership.current.members, (A, B))
+        self.slots(1, (C, D))
+        self.assertEqual(self.circle.membership.current.members, (A, B, C))
+
+    def test_one_slot_of_agreement_is_enough(self) -> None:
+        self.slots(CONTRARY - 1, (C, D))
+        self.slots(1, (A, B, C))
+        self.slots(CONTRARY - 1, (C, D))
+        self.assertEqual(self.circle.membership.current.members, (A, B, C))
+
+    def test_who_leaves_this_node_out_is_not_left_out_by_it(self) -> None:
+        """They would take turns with that for ever."""
+        self.slots(CONTRARY * 2, (B, C))
+        self.assertEqual(self.circle.membership.current.members, (A, B, C))
 
 
 class AppearanceTests(SynchronousTestCase):

@@ -49,7 +49,7 @@ class Hostile:
         self._socket.bind(endpoint)
         self._heartbeat = b""
         self._epoch, self._sequence = self._random.getrandbits(32), 0
-        self.listeners = self.spoken = 0
+        self.listeners = 0
         # It hears the others, to imitate them.
         self._ear.subscribe(b"1")
         first = cluster.endpoints[0 if node else 1]
@@ -58,7 +58,6 @@ class Hostile:
 
     def speak(self) -> None:
         """Some of everything."""
-        self.spoken += 1
         while self._socket.poll(0):
             self.listeners += self._socket.recv()[:1] == b"\x01"
         while self._ear.poll(0):

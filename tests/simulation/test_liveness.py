@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.flock.conductor import Conductor
+from flocknode.flock.flocktime import SLOT
+from flocknode.flock.members import TURN
 from flocknode.flock.status import Status
 from flocknode.simulation.flock import SimulatedMember
 from flocknode.simulation.invariants import AGREE, FRAMES, INSIDE, check_traffic
@@ -245,6 +247,24 @@ class Liveness(SynchronousTestCase):
         # Those who do not hear of one who asks do what they would do without him.
         breaches = [b for b in flock.run.patrol.breaches if b.invariant != AGREE]
         self.assertEqual(breaches, [], told)
+
+    def test_news_of_two_who_do_not_hear_each_other_go_by_way_of_a_third(self) -> None:
+        """Of those two only one is in the set at a time; they take turns."""
+        flock = Course(3, 5, 3, (0.0, 0.0))
+        middle, *apart = flock.members
+        self.assertTrue(flock.becomes_good(FAULT_FREE))
+        flock.network.partition(*([middle.me, member.me] for member in apart))
+        for member in apart:
+            flock.befall(Fault("put", flock.members.index(member), 3.0, 0.5))
+        waited = 0
+        while any(m.box.values() != middle.box.values() for m in apart):
+            flock.network.run(1.0)
+            waited += 1
+            self.assertLess(waited, 2 * TURN * SLOT + FAULT_FREE)
+        self.assertGreater(waited, FAULT_FREE)
+        flock.recover()
+        self.assertTrue(flock.becomes_good(FAULT_FREE))
+        self.assertEqual(flock.run.patrol.breaches, [])
 
     def test_who_has_ended_a_later_round_joins_the_one_that_goes_on(self) -> None:
         # Both sides of a partition run a round when it ends; three members are
