@@ -21,7 +21,7 @@ import attrs
 
 from flocknode.flock import padme
 from flocknode.flock.flocktime import SLOT
-from flocknode.flock.heartbeat import Trailer
+from flocknode.flock.heartbeat import ENDLESS, Trailer
 from flocknode.flock.members import Set, Shown
 
 SNAPSHOTS_WITHIN: Final = 0.6
@@ -29,6 +29,10 @@ CALL_WITHIN: Final = 0.8
 """Seconds after the boundary."""
 FOLLOW_UP: Final = (1.0, 5.0)
 """Seconds after the stop of a round in which somebody was lost."""
+CALM: Final = 120
+"""Slots without a member that appears or falls silent, after which rounds may be at
+ease (L{flocknode.flock.rate.round_octave}): a minute.  Until then a round may be one
+for what was lost, which needs time more than room."""
 EXPIRY: Final = 10.0
 """Seconds after which one who does not lead forgets that a round was due."""
 
@@ -85,12 +89,19 @@ class Agenda:
 
     @ivar returned: the slot in which a member last (re)appeared.
     @ivar earliest: boundaries before this one call no round.
+    @ivar calm_from: rounds that are called by boundaries before this one are as fast
+        as lines allow.
     """
 
     random: random.Random
     returned: int | None = None
     earliest: int = 0
+    calm_from: int = 0
     _follow_up: tuple[float, int] | None = None
+
+    def disturbed(self, slot: int) -> None:
+        """A member has appeared or fallen silent."""
+        self.calm_from = slot + CALM
 
     def lost(self, owed: int, now: float) -> None:
         """
@@ -134,6 +145,27 @@ class Agenda:
             return new + backlog
         when, owed = self._follow_up
         return new + max(owed, backlog, padme.FLOOR) if now >= when else 0
+
+    def called(
+        self, own: Snapshot, shown: Collection[Shown | None], begun: float, now: float
+    ) -> int:
+        """
+        For how many bytes the boundary of these snapshots calls a round.
+
+        @param shown: as in L{complete}.
+        @param begun: that boundary, monotonic.
+        @return: 0 if it calls none.
+        """
+        if not complete(own, shown, begun + SNAPSHOTS_WITHIN):
+            return 0
+        if own.set.strange:
+            # By these very snapshots they are here, and hear this node.
+            self.returned = own.slot
+            self.disturbed(own.slot)
+        trailers = [theirs.trailer for theirs in shown if theirs is not None]
+        if any(trailer.round_id == ENDLESS for trailer in trailers):
+            return 0
+        return self.due(*outstanding(own, trailers), now)
 
     @property
     def waiting(self) -> bool:

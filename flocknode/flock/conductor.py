@@ -11,32 +11,27 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Final
 
-from flocknode.flock.ceremony import (
-    CALL_WITHIN,
-    SNAPSHOTS_WITHIN,
-    Agenda,
-    Snapshot,
-    complete,
-    outstanding,
-)
+from flocknode.flock.ceremony import CALL_WITHIN, Agenda, Snapshot, outstanding
 from flocknode.flock.flocktime import FlockTime
 from flocknode.flock.fsm import Machine, Tracer
-from flocknode.flock.heartbeat import ENDLESS, Heartbeat, Trailer
+from flocknode.flock.heartbeat import Heartbeat, Trailer
 from flocknode.flock.interfaces import FlockSettings, MemberId, Observer
 from flocknode.flock.members import REMEMBERED, Member
 from flocknode.flock.owing import Owing
 from flocknode.flock.patience import Patience
-from flocknode.flock.rate import Steps, slot_payload
-from flocknode.flock.rounds import CALL_SLOTS, EXTRA_SLOTS, JOIN_SLOTS, Round, private_offset
+from flocknode.flock.rate import LAST_STEP, Steps, octave_step, round_octave, slot_payload
+from flocknode.flock.rounds import (
+    CALL_SLOTS,
+    EXTRA_SLOTS,
+    JOIN_SLOTS,
+    PREPARED,
+    Round,
+    private_offset,
+)
 from flocknode.flock.shaper import Shaper, SlotPlan
-from flocknode.flock.status import CALLING, LEADING, SENDING, Input, Status
+from flocknode.flock.status import CALLING, ENDING, LEADING, SENDING, Input, Status
 from flocknode.flock.streams import RandomStreams
-
-PREPARED: Final = 0.02
-"""Seconds before the start at which the first frames are planned: two ticks."""
-ENDING: Final = frozenset({Status.STOPPING, Status.GIVING_UP})
 
 
 class Conductor:
@@ -101,20 +96,13 @@ class Conductor:
             return math.inf
         if not current.prepared:
             return current.start_at - PREPARED
-        return min(current.start_at if not current.started else math.inf, self._stop_at(current))
+        stop = self._stop_at(current)
+        return stop if current.started else min(current.start_at, stop)
 
     def plan(self, slot: int) -> SlotPlan | None:
         """What a slot carries."""
         current = self.round
-        if current is None or (current.stop_slot is not None and slot >= current.stop_slot):
-            return None
-        last = slot + 1 == current.stop_slot
-        return SlotPlan.at_step(
-            slot,
-            self._time.boundary(slot) + current.offset,
-            self._time.boundary(slot + 1) + (current.stop_offset if last else current.offset),
-            self._steps.at(slot),
-        )
+        return None if current is None else current.plan(slot, self._time, self._steps)
 
     def boundary(self, own: Snapshot, appeared: int | None, now: float) -> None:
         """
@@ -128,6 +116,7 @@ class Conductor:
         self._own = {slot: self._own[slot] for slot in sorted(self._own)[-REMEMBERED:]}
         if appeared is not None:
             self.agenda.returned = appeared
+            self.agenda.disturbed(own.slot)
         if self._suspended:
             self._feed(Input.MORE if own.backlog or own.remaining else Input.LEVEL)
             return
@@ -166,15 +155,7 @@ class Conductor:
             if not self._leads(own) and not self._patience.stands_in(rank, now):
                 continue
             shown = [self._members[m].shown.get(slot) for m in own.set.others(self._me)]
-            if not complete(own, shown, begun + SNAPSHOTS_WITHIN):
-                continue
-            if own.set.strange:
-                # By these very snapshots they are here, and hear this node.
-                self.agenda.returned = slot
-            trailers = [theirs.trailer for theirs in shown if theirs is not None]
-            if any(trailer.round_id == ENDLESS for trailer in trailers):
-                continue
-            sigma = self.agenda.due(*outstanding(own, trailers), now)
+            sigma = self.agenda.called(own, shown, begun, now)
             if sigma:
                 self._feed(Input.LEAD)
                 self._feed(Input.CALL)
@@ -200,12 +181,14 @@ class Conductor:
         elif round_id < current.id:
             # Two rounds are running: the older one is everybody's, and goes on.
             current.id, current.stop_slot = round_id, None
+            self._keep_to(trailer.octave, current)
             self._follow(current, now)
             self._feed(Input.YIELD)
             current.stop_by(trailer.stop_slot, self._slot)
 
     def vanished(self, member: MemberId) -> None:
         """A member has fallen silent, or said that it is about to go."""
+        self.agenda.disturbed(self._slot)
         if self.round is not None:
             self.round.suspects.add(member)
 
@@ -294,7 +277,14 @@ class Conductor:
         current.size(sigma, len(own.set.members))
         current.counted = own.new_total
         if leading:
+            if round_id >= self.agenda.calm_from:
+                self._keep_to(round_octave(current.payload, len(current.members)), current)
             current.count_down(self._slot, self._steps)
+
+    def _keep_to(self, octave: int, current: Round) -> None:
+        """This round is not to be faster, as whoever leads it says."""
+        current.octave = octave
+        self._steps.round_cap = octave_step(octave)
 
     def _begin(
         self, round_id: int, start_slot: int, own: Snapshot, leading: bool, now: float
@@ -332,6 +322,7 @@ class Conductor:
             self._feed(Input.JOIN)
             self._begin(round_id, self._slot + JOIN_SLOTS, own, False, now)
         if self.round is not None:
+            self._keep_to(trailer.octave, self.round)
             self._hear_own(self.round, member, heartbeat, trailer, now)
 
     def _hear_own(
@@ -342,8 +333,9 @@ class Conductor:
             current.stop_by(trailer.stop_slot, self._slot)
         if heartbeat.status == Status.GIVING_UP and not current.lost:
             self._lose(current)
-        if current.leading and heartbeat.status in LEADING and member.id < self._me:
+        if heartbeat.status in LEADING and (not current.leading or member.id < self._me):
             self._follow(current, now)
+            self._keep_to(trailer.octave, current)
 
     def _follow(self, current: Round, now: float) -> None:
         """Another leads this round."""
@@ -369,18 +361,15 @@ class Conductor:
         self._feed(Input.LOSS)
 
     def _stop_at(self, current: Round) -> float:
-        if current.stop_slot is None:
-            return math.inf
-        return self._time.boundary(current.stop_slot) + current.stop_offset
+        return current.stops_at(self._time)
 
     def _stop(self, current: Round, now: float) -> None:
         assert current.stop_slot is not None
-        self._shaper.halt()
+        self._halt()
         self._feed(Input.STOP)
         self._finished.append(current.id)
         self.finished_at = current.stop_slot
         self.agenda.earliest = current.stop_slot
-        self.round = None
         if not current.started:
             return
         self.owing.stopped(current, self._stop_at(current), now)
@@ -389,11 +378,16 @@ class Conductor:
         self.unfinished += bool(own.backlog or own.remaining)
         self._observer.round_stopped(self.last_started)
 
+    def _halt(self) -> None:
+        self.round = None
+        self._shaper.halt()
+        self._steps.round_cap = LAST_STEP
+
     def _abandon(self) -> None:
         """Out of the round, if there is one, at once."""
-        current, self.round = self.round, None
+        current = self.round
         if current is not None:
-            self._shaper.halt()
+            self._halt()
             self._feed(Input.STOP)
             self._feed(Input.QUIET)
             if current.started:

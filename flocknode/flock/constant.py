@@ -87,6 +87,11 @@ class ConstantCover:
         self._period: int | None = None
 
     @property
+    def octave(self) -> int:
+        """None: it has a rate of its own."""
+        return 0
+
+    @property
     def members(self) -> Collection[MemberId]:
         """The others who are under constant cover."""
         return [m.id for m in self._members.values() if m.alive and m.in_round == ENDLESS]

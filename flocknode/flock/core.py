@@ -380,7 +380,7 @@ class Flock:
             self._sending,
             time_ms=self._time.ms(now),
             uplink=self._steps.own,
-            step=self._steps.at(self._slot + 2),
+            step=self._steps.paced(self._slot + 2),
             delivered=self._delivered(now),
             now=now,
         )

@@ -68,12 +68,15 @@ class Flags:
     @cvar PAUSED: takes no part in rounds for now.
     @cvar FORMING: this flock has only just come together out of single nodes,
         so that nobody in it is one who returns.
+    @cvar OCTAVE: so many bits on is the octave that the round keeps to, see
+        L{flocknode.flock.rate.octave_step}.
     """
 
     CONSTANT: Final = 1
     LEAVING: Final = 2
     PAUSED: Final = 4
     FORMING: Final = 8
+    OCTAVE: Final = 4
 
 
 class Trailer(msgspec.Struct, frozen=True, gc=False):
@@ -83,6 +86,7 @@ class Trailer(msgspec.Struct, frozen=True, gc=False):
 
     @ivar slot: slots of 500 ms of flock time since 2020.
     @ivar time_ms: flock time of sending, ms since 1970, 48 bits.
+    @ivar flags: see L{Flags}.
     @ivar digest: 16 bytes; equal digests mean equal boxes.
     @ivar round_id: the boundary whose snapshots started the round; 0: none;
         L{ENDLESS}.
@@ -111,6 +115,11 @@ class Trailer(msgspec.Struct, frozen=True, gc=False):
     backlog: int
     remaining: int
     members: int
+
+    @property
+    def octave(self) -> int:
+        """That the sender's round keeps to; 0: none."""
+        return self.flags >> Flags.OCTAVE
 
 
 class Heartbeat(msgspec.Struct, frozen=True, gc=False):

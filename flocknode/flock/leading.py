@@ -6,8 +6,10 @@ it leads itself, the step for all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
+from flocknode.flock.heartbeat import Trailer
 from flocknode.flock.intake import Intake
 from flocknode.flock.interfaces import MemberId
 from flocknode.flock.members import Member
@@ -73,16 +75,28 @@ class Leading:
         ceiling = min([self._steps.own, *(trailer.uplink for trailer in shown)])
         pace = self._pace
         if pace is None:
-            pace = self._pace = Pace(self._steps.at(slot + 1))
+            pace = self._pace = Pace(self._steps.paced(slot + 1))
         own = self.delivered(slot - 2, current)
-        pace.report(slot - 2, own)
-        for trailer in shown:
-            pace.report(trailer.slot - 1, trailer.delivered)
-        newest = [own, *(t.delivered for t in shown if t.slot == slot - 1)]
-        if has_burst(slot - 2) and len(newest) == len(alive) and UNMEASURED not in newest:
-            pace.measured(slot - 2, min(newest))
-        in_round = current is not None and slot > current.start_slot
+        reports = [(slot - 2, own), *((t.slot - 1, t.delivered) for t in shown)]
+        # What is said of another round may be what that kept to.
+        first = math.inf if current is None else current.start_slot
+        reports = [report for report in reports if report[0] >= first]
+        in_round = slot > first
+        if self._steps.round_cap < pace.step:
+            # A round at ease says nothing of what lines carry, unless it is too fast even so.
+            reports = [report for report in reports if report[1] < self._steps.round_cap]
+            in_round = in_round and bool(reports)
+        else:
+            self._measure(pace, slot - 2, own, shown)
+        for reported, delivered in reports:
+            pace.report(reported, delivered)
         self._steps.decide(slot + 2, pace.boundary(slot, in_round, ceiling))
+
+    def _measure(self, pace: Pace, slot: int, own: int, shown: Sequence[Trailer]) -> None:
+        """If the slot began with a burst, and all have said what that showed."""
+        newest = [own, *(t.delivered for t in shown if t.slot - 1 == slot)]
+        if has_burst(slot) and len(newest) == len(shown) + 1 and UNMEASURED not in newest:
+            pace.measured(slot, min(newest))
 
 
 def _carried(intake: Intake, slot: int, step: int) -> int:

@@ -10,7 +10,7 @@ not hear each other, the one that this is so of with the most others is dropped,
 of several the highest id; every ten minutes it is another's turn, so that news of
 either gets to the other by way of the rest.
 
-A member that keeps showing another set than all others compute would keep them from
+A member that hears the same others but keeps showing another set would keep them from
 rounds for ever.  After ten seconds of that it is left out for two minutes.
 """
 
@@ -275,14 +275,19 @@ class Membership:
 
     def _leave_out(self, heard: Iterable[Member], slot: int) -> None:
         """Those that keep showing another set, from now on."""
-        own = self.current
-        without_me = members_hash(own.others(self._me))
+        own, configured = self.current, {self._me, *self._members}
+        # Who leaves this node out is not to be answered in kind, or they would never
+        # come together again.
+        known = own.hash, members_hash(own.others(self._me))
         for member in heard:
-            shown = member.trailer.members if member.trailer is not None else own.hash
-            # Who leaves this node out is not to be answered in kind, or they would
-            # never come together again.
-            agrees = member.id not in own.members or shown in (own.hash, without_me)
-            member.contrary = 0 if agrees else member.contrary + 1
+            odd = (
+                member.id in own.members
+                and member.trailer is not None
+                and member.trailer.members not in known
+                # Who hears others than this node does may be right.
+                and member.hears() & configured == set(own.heard)
+            )
+            member.contrary = member.contrary + 1 if odd else 0
             if member.contrary >= CONTRARY:
                 member.contrary, member.left_out = 0, slot + LEFT_OUT
 

@@ -123,7 +123,9 @@ class Pulse:
         @param step: in force two slots ahead.
         @param delivered: the step that all incoming links delivered.
         """
-        flags = Flags.CONSTANT if self._constant else 0
+        flags = current.octave << Flags.OCTAVE if current is not None else 0
+        if self._constant:
+            flags |= Flags.CONSTANT
         if self._leaving:
             flags |= Flags.LEAVING
         if now < self._forming_until:

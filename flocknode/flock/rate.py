@@ -32,6 +32,14 @@ link has at most 120 frames a second, below 8 MiB/s at most 500.  No slot of the
 middle size has fewer than 16 frames, so a burst of it at least 8, and none of the
 largest fewer than 64."""
 
+LAST_OCTAVE: Final = 15
+"""Rounds keep to one of so many octaves, or to none: four bits of a heartbeat."""
+AT_EASE: Final = 47
+"""The greatest step with small frames, 501 KiB/s.  No round needs to be slower: at
+less, what members have to tell each other waits for the next frame."""
+AT_EASE_IN_ALL: Final = 2 << 20
+"""Bytes per second of a node, to all peers together; in large flocks this is less."""
+
 HEEDED: Final = 4
 """Slots within which what a node shows as its own step is in force: it is heard in the
 same slot, decided upon at the next boundary, and in force two slots later."""
@@ -107,6 +115,31 @@ def slot_payload(step: int) -> int:
     return frames_per_slot(step) * (frame_size(step) - FRAME_HEADER.size)
 
 
+def octave_step(octave: int) -> int:
+    """
+    The fastest step of a round that keeps to an octave.
+
+    @param octave: 1 (64 KiB/s) to L{LAST_OCTAVE}; 0: as fast as lines allow.
+    """
+    return max(0, (octave - 1) * STEPS_PER_OCTAVE - 1) if octave else LAST_STEP
+
+
+def round_octave(payload: int, peers: int) -> int:
+    """
+    How fast a round need be: so that all its payload fits into a slot, and not much
+    faster, since every round goes on for two slots more.
+
+    @param payload: planned, bytes on each link.
+    @return: the octave to keep to; 0: none.
+    """
+    ease = min(AT_EASE, step_of(AT_EASE_IN_ALL / max(1, peers)))
+    for octave in range(1, LAST_OCTAVE + 1):
+        step = octave_step(octave)
+        if step >= ease and slot_payload(step) >= payload:
+            return octave
+    return 0
+
+
 def queue_limit(step: int) -> int:
     """Frames that may wait on a link: 100 ms worth, at least four."""
     return max(4, -(-frames_per_slot(step) // 5))
@@ -145,11 +178,13 @@ class Steps:
     The step in force of each slot, as far as it is known.
 
     @ivar cap: nothing faster is ever used, whatever an uplink carries.
+    @ivar round_cap: nor in the round that is on; the flock's pace, which members
+        show and remember, is not changed by this.
     """
 
     def __init__(self, own: int) -> None:
         """@param own: see L{own}."""
-        self.cap = LAST_STEP
+        self.cap = self.round_cap = LAST_STEP
         self._own = deque([own], maxlen=HEEDED)
         self._known: dict[int, int] = {}
         self._last = own
@@ -172,7 +207,11 @@ class Steps:
         self._known.setdefault(slot, step)
 
     def at(self, slot: int) -> int:
-        """The step of a slot, or if it is not known, the last one before it."""
+        """The step in force in a slot."""
+        return min(self.paced(slot), self.round_cap)
+
+    def paced(self, slot: int) -> int:
+        """The flock's pace in a slot, or if it is not known, the last one before it."""
         known = self._known.get(slot)
         if known is None:
             earlier = [s for s in self._known if s < slot]
@@ -182,7 +221,7 @@ class Steps:
     def forget_before(self, slot: int) -> None:
         """Slots long past are not asked for again; the step carries on."""
         if any(s < slot for s in self._known):
-            self._last = self.at(slot - 1)
+            self._last = self.paced(slot - 1)
             self._known = {s: step for s, step in self._known.items() if s >= slot}
 
     def restart(self) -> None:

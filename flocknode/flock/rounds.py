@@ -19,10 +19,12 @@ from typing import Final, Protocol
 import attrs
 
 from flocknode.flock import padme
+from flocknode.flock.flocktime import FlockTime
 from flocknode.flock.heartbeat import Flags, Heartbeat, Trailer
 from flocknode.flock.interfaces import MemberId
 from flocknode.flock.members import Member
 from flocknode.flock.rate import Steps, slot_payload
+from flocknode.flock.shaper import SlotPlan
 from flocknode.flock.status import LEADING, SENDING
 
 CALL_SLOTS: Final = 2
@@ -47,6 +49,8 @@ OFFSET: Final = 0.025
 """Seconds; private offsets are this times the mean of three uniform(-1, 1)."""
 HEARTBEATS_WITHOUT_FRAMES: Final = 3
 """As in Flock 1.0.0: so many from within a round, and no frame, is a loss."""
+PREPARED: Final = 0.02
+"""Seconds before the start at which the first frames are planned: two ticks."""
 LEADERLESS: Final = 2.0
 """Seconds without a sign of a leader after which a round without stop slot is
 given up."""
@@ -59,6 +63,7 @@ class Sending(Protocol):
     @ivar id: shown to the others.
     @ivar start_slot: the first slot with frames of this node.
     @ivar stop_slot: the first slot without frames, if that is known.
+    @ivar octave: that it keeps to; 0: none.
     @ivar members: the others, who are expected to send frames.
     """
 
@@ -70,6 +75,9 @@ class Sending(Protocol):
 
     @property
     def stop_slot(self) -> int | None: ...
+
+    @property
+    def octave(self) -> int: ...
 
     @property
     def members(self) -> Collection[MemberId]: ...
@@ -109,6 +117,7 @@ class Round:
     @ivar leader_heard: monotonic.
     @ivar sigma: what it was planned for, padded bytes; 0 if not known here.
     @ivar payload: planned, bytes per link; 0 if not known here.
+    @ivar octave: so fast at most, as its leader says; 0: as fast as lines allow.
     @ivar prepared: its first frames are planned.
     @ivar started: it has started here.
     @ivar stop_slot: the first slot without frames, once known.
@@ -129,6 +138,7 @@ class Round:
     leader_heard: float
     sigma: int = 0
     payload: int = 0
+    octave: int = 0
     prepared: bool = False
     started: bool = False
     stop_slot: int | None = None
@@ -150,6 +160,24 @@ class Round:
         """It is planned for so many bytes, and so many members."""
         self.sigma = padme.pad(max(sigma, padme.FLOOR))
         self.payload = link_payload(sigma, members)
+
+    def plan(self, slot: int, time: FlockTime, steps: Steps) -> SlotPlan | None:
+        """What a slot carries, if it belongs to the round."""
+        if self.stop_slot is not None and slot >= self.stop_slot:
+            return None
+        last = slot + 1 == self.stop_slot
+        return SlotPlan.at_step(
+            slot,
+            time.boundary(slot) + self.offset,
+            time.boundary(slot + 1) + (self.stop_offset if last else self.offset),
+            steps.at(slot),
+        )
+
+    def stops_at(self, time: FlockTime) -> float:
+        """When it stops here, private offset included (monotonic)."""
+        if self.stop_slot is None:
+            return math.inf
+        return time.boundary(self.stop_slot) + self.stop_offset
 
     def enter(self, slot: int, steps: Steps) -> None:
         """A slot of the round has begun; call it once for each, in order."""

@@ -71,6 +71,9 @@ SENDING: Final = frozenset(
 )
 """Flock 2: frames are sent."""
 
+ENDING: Final = frozenset({Status.STOPPING, Status.GIVING_UP})
+"""Flock 2: it is too late to take part."""
+
 LEADING: Final = frozenset({Status.METADATA_MORE, Status.SENDING_ALPHA})
 """Flock 2: only a round's leader shows these."""
 

@@ -35,6 +35,7 @@ class Running:
 
     id: int = START
     start_slot: int = START
+    octave: int = 0
     stop_slot: int | None = None
     members: tuple[MemberId, ...] = (ANNA, BERT)
 

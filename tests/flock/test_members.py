@@ -206,12 +206,16 @@ class ContraryTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.circle = Circle()
 
-    def slots(self, number: int, shown: tuple[MemberId, ...], of_b: bool = True) -> None:
+    def slots(
+        self,
+        number: int,
+        shown: tuple[MemberId, ...],
+        hears: tuple[MemberId, ...] = (A, B, C),
+    ) -> None:
         """So many, in which C shows that set."""
         for _ in range(number):
-            members = self.circle.membership.current.members
-            self.circle.hear(B, (A, B, C), members if of_b else (A, B, C))
-            self.circle.hear(C, (A, B, C), shown)
+            self.circle.hear(B, (A, B, C), self.circle.membership.current.members)
+            self.circle.hear(C, hears, shown)
             self.circle.update()
 
     def test_ten_seconds_of_it_are_borne(self) -> None:
@@ -235,6 +239,14 @@ class ContraryTests(SynchronousTestCase):
         self.slots(1, (A, B, C))
         self.slots(CONTRARY - 1, (C, D))
         self.assertEqual(self.circle.membership.current.members, (A, B, C))
+
+    def test_one_that_hears_somebody_else_may_be_right(self) -> None:
+        self.slots(CONTRARY * 2, (C, D), (A, B, C, D))
+        self.assertEqual(self.circle.membership.current.members, (A, B, C))
+
+    def test_but_not_one_that_hears_nobody_knows_whom(self) -> None:
+        self.slots(CONTRARY + 1, (C, D), (A, B, C, MemberId(b"a stranger's id!")))
+        self.assertEqual(self.circle.membership.current.members, (A, B))
 
     def test_who_leaves_this_node_out_is_not_left_out_by_it(self) -> None:
         """They would take turns with that for ever."""

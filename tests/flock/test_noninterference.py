@@ -15,10 +15,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocknode.flock.ceremony import Snapshot
+from flocknode.flock.ceremony import CALM, Snapshot
 from flocknode.flock.conductor import Conductor
 from flocknode.flock.constant import ConstantCover
 from flocknode.flock.core import Flock
+from flocknode.flock.flocktime import SLOT
 from flocknode.flock.interfaces import MemberId, Priority
 from flocknode.flock.link import Built
 from flocknode.flock.rounds import Round
@@ -48,6 +49,7 @@ class Scene:
     @ivar back: seconds from then until it starts again; None: never.
     @ivar constant: who asks for constant cover, indices.
     @ivar turns: the last member starts again with the other setting.
+    @ivar calm: whether it begins a minute later: then rounds are at ease.
     """
 
     members: int
@@ -61,6 +63,7 @@ class Scene:
     back: float | None = None
     constant: tuple[int, ...] = ()
     turns: bool = False
+    calm: bool = False
 
 
 @attrs.frozen
@@ -109,10 +112,10 @@ def play(scene: Scene, change: Change | None, make: MakeFlock = Flock) -> list[S
         seed=scene.seed,
         network=network,
         make=make,
-        uplink=400_000,
+        uplink=8_000_000 if scene.calm else 400_000,
         constant=scene.constant,
     )
-    network.run(8.0 + scene.wait)
+    network.run(8.0 + scene.wait + scene.calm * CALM * SLOT)
     if change is not None:
         network.at(network.clock.seconds() + change.at, happen, world, change)
     if scene.crash is not None:
@@ -166,6 +169,7 @@ class NoninterferenceTests(WorldsCase):
             delayed=st.sampled_from((0.0, 0.0, 0.2)),
             # Well within a slot, since the slot of a change does show.
             wait=st.integers(0, 3).map(lambda slots: 0.25 + slots * 0.5),
+            calm=st.booleans(),
         ),
     )
     def test_who_changes_what_for_whom_does_not_show(
@@ -176,9 +180,11 @@ class NoninterferenceTests(WorldsCase):
         self.assert_equal(scene, data.draw(changes), data.draw(changes))
 
     @settings(FEW, max_examples=6)
-    @given(st.integers(0, 1 << 30), st.floats(0.0, 4.5))
-    def test_nor_does_it_if_another_member_vanishes(self, seed: int, crash: float) -> None:
-        scene = Scene(4, seed, crash=crash, after=12.0)
+    @given(st.integers(0, 1 << 30), st.floats(0.0, 4.5), st.booleans())
+    def test_nor_does_it_if_another_member_vanishes(
+        self, seed: int, crash: float, calm: bool
+    ) -> None:
+        scene = Scene(4, seed, crash=crash, after=12.0, calm=calm)
         self.assert_equal(scene, Change(0), Change(2, 3, False))
 
     def test_the_change_does_bring_a_round_about(self) -> None:
@@ -297,6 +303,18 @@ class LongFlock(Flock):
     conductor = LongConductor
 
 
+class HastyConductor(Conductor):
+    """Mutant: small rounds are fast if this node has news."""
+
+    def _keep_to(self, octave: int, current: Round) -> None:
+        own = self._own[max(self._own)]
+        super()._keep_to(0 if own.new else octave, current)
+
+
+class HastyFlock(Flock):
+    conductor = HastyConductor
+
+
 class SharingFlock(Flock):
     """Mutant: draws for what is queued from the shaper's stream."""
 
@@ -366,6 +384,9 @@ class PlantedLeakTests(SynchronousTestCase):
     def test_a_round_that_lasts_until_all_is_sent_is_found(self) -> None:
         scene = Scene(3, 5, after=3.2)
         self.assert_found(LongFlock, Change(0), Change(0, copies=30), scene)
+
+    def test_a_small_round_that_is_fast_for_its_leaders_news_is_found(self) -> None:
+        self.assert_found(HastyFlock, Change(0), Change(1), Scene(3, 5, calm=True))
 
     def test_a_stream_shared_with_the_payload_is_found(self) -> None:
         self.assert_found(SharingFlock, Change(0), Change(1))

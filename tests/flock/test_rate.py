@@ -53,6 +53,31 @@ class TableTests(SynchronousTestCase):
         step = rate.uplink_step(6_250_000, 7)
         self.assertLess(7 * 2 * rate.frames_per_slot(step), 1_000)
 
+    @given(st.integers(1, 1 << 40), st.integers(1, 255))
+    def test_a_round_keeps_to_the_slowest_octave_that_carries_it_in_a_slot(
+        self, payload: int, peers: int
+    ) -> None:
+        octave = rate.round_octave(payload, peers)
+        if octave:
+            step = rate.octave_step(octave)
+            self.assertGreaterEqual(rate.slot_payload(step), payload)
+            slower = rate.octave_step(octave - 1) if octave > 1 else 0
+            in_all = rate.rate(slower) * peers
+            self.assertTrue(
+                octave == 1
+                or rate.slot_payload(slower) < payload
+                or (slower < rate.AT_EASE and in_all < rate.AT_EASE_IN_ALL)
+            )
+        else:
+            self.assertLess(rate.slot_payload(rate.octave_step(rate.LAST_OCTAVE)), payload)
+
+    def test_a_small_round_of_three_has_small_frames(self) -> None:
+        self.assertEqual(rate.octave_step(rate.round_octave(40_000, 2)), rate.AT_EASE)
+        self.assertEqual(rate.frame_size(rate.AT_EASE), 4117)
+
+    def test_without_an_octave_lines_decide(self) -> None:
+        self.assertEqual(rate.octave_step(0), rate.LAST_STEP)
+
     def test_an_uplink_is_shared_by_all_who_get_a_part_of_it(self) -> None:
         self.assertEqual(rate.uplink_step(4_000_000, 4), rate.uplink_step(1_000_000, 1))
         self.assertEqual(rate.uplink_step(1_000_000, 0), rate.uplink_step(1_000_000, 1))
