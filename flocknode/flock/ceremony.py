@@ -30,9 +30,8 @@ CALL_WITHIN: Final = 0.8
 FOLLOW_UP: Final = (1.0, 5.0)
 """Seconds after the stop of a round in which somebody was lost."""
 CALM: Final = 120
-"""Slots without a member that appears or falls silent, after which rounds may be at
-ease (L{flocknode.flock.rate.round_octave}): a minute.  Until then a round may be one
-for what was lost, which needs time more than room."""
+"""Slots without a member that appears or falls silent, after which nobody is a newcomer
+any more (L{flocknode.flock.rate.round_octave}): a minute."""
 EXPIRY: Final = 10.0
 """Seconds after which one who does not lead forgets that a round was due."""
 
@@ -89,8 +88,7 @@ class Agenda:
 
     @ivar returned: the slot in which a member last (re)appeared.
     @ivar earliest: boundaries before this one call no round.
-    @ivar calm_from: rounds that are called by boundaries before this one are as fast
-        as lines allow.
+    @ivar calm_from: who has come before this slot is no newcomer any more.
     """
 
     random: random.Random

@@ -23,8 +23,8 @@ from flocknode.flock.patience import Patience
 from flocknode.flock.rate import LAST_STEP, Steps, octave_step, round_octave, slot_payload
 from flocknode.flock.rounds import (
     CALL_SLOTS,
-    EXTRA_SLOTS,
     JOIN_SLOTS,
+    ONCE_MORE,
     PREPARED,
     Round,
     private_offset,
@@ -276,9 +276,11 @@ class Conductor:
         assert current is not None
         current.size(sigma, len(own.set.members))
         current.counted = own.new_total
+        current.extra += ONCE_MORE * self.owing.doubts(current.members, round_id)
         if leading:
-            if round_id >= self.agenda.calm_from:
-                self._keep_to(round_octave(current.payload, len(current.members)), current)
+            newcomers = round_id < self.agenda.calm_from
+            peers = len(current.members)
+            self._keep_to(round_octave(current.payload, peers, newcomers=newcomers), current)
             current.count_down(self._slot, self._steps)
 
     def _keep_to(self, octave: int, current: Round) -> None:
@@ -352,7 +354,8 @@ class Conductor:
         self.counted = current.counted
         self.agenda.started(current.id)
         self.last_started = current.id
-        budget = current.payload + EXTRA_SLOTS * slot_payload(self._steps.at(current.start_slot))
+        slot = slot_payload(self._steps.at(current.start_slot))
+        budget = current.payload + current.extra * slot
         self._observer.round_started(current.id, current.counted, budget)
 
     def _lose(self, current: Round) -> None:

@@ -350,7 +350,7 @@ class Flock:
         if set(after.members) - set(before.members):
             if self._membership.returned(before, after):
                 self._pulse.returned(now)
-                self._conductor.owing.forget()  # the others know as well
+                self._conductor.owing.returned(self._slot)
             elif len(before.members) == 1:
                 self._pulse.formed(now)
         self._steps.fit(uplink_step(self._settings.uplink, self._membership.alive))

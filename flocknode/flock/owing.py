@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from flocknode.flock.ceremony import Agenda
+from flocknode.flock.ceremony import CALM, Agenda
 from flocknode.flock.interfaces import MemberId
 from flocknode.flock.members import Member
 from flocknode.flock.rounds import Round
@@ -27,6 +27,7 @@ class Owing:
         """@param agenda: of the rounds that follow a loss."""
         self._agenda = agenda
         self._owed: dict[MemberId, int] = {}
+        self._doubtful_until = 0
         self._last: Round | None = None
         self._stopped_at = -math.inf
 
@@ -37,6 +38,13 @@ class Owing:
         @return: bytes.
         """
         return max((self._owed.get(member, 0) for member in members), default=0)
+
+    def doubts(self, members: Iterable[MemberId], slot: int) -> bool:
+        """
+        Whether a round of these members may be one for what was in doubt, which needs
+        time more than room.
+        """
+        return slot < self._doubtful_until or self.most(members) > 0
 
     def passed(self, current: Round) -> None:
         """
@@ -62,17 +70,23 @@ class Owing:
         """
         last = self._last
         if current is not None and current.started and member.id in current.members:
-            self._owe(member.id, current.doubtful(slot))
+            self._owe(member.id, current.doubtful(slot), slot)
         elif last is not None and member.id in last.members and member.heard < self._stopped_at:
-            self._owe(member.id, last.doubtful(slot))
+            self._owe(member.id, last.doubtful(slot), slot)
             if not last.lost:
                 last.lose(slot)
                 self._agenda.lost(last.owed, now)
 
+    def returned(self, slot: int) -> None:
+        """This node is the one who was away: it is the others who know what is owed."""
+        self.forget()
+        self._doubtful_until = slot + CALM
+
     def forget(self) -> None:
-        """This node is the one who was away, or there are no rounds any more."""
+        """There are no rounds any more."""
         self._owed.clear()
         self._last = None
 
-    def _owe(self, member: MemberId, size: int) -> None:
+    def _owe(self, member: MemberId, size: int, slot: int) -> None:
         self._owed[member] = max(size, self._owed.get(member, 0))
+        self._doubtful_until = slot + CALM

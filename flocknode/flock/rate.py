@@ -37,8 +37,11 @@ LAST_OCTAVE: Final = 15
 AT_EASE: Final = 47
 """The greatest step with small frames, 501 KiB/s.  No round needs to be slower: at
 less, what members have to tell each other waits for the next frame."""
-AT_EASE_IN_ALL: Final = 2 << 20
+AT_EASE_IN_ALL: Final = 4 << 20
 """Bytes per second of a node, to all peers together; in large flocks this is less."""
+WITH_NEWCOMERS: Final = 12_500_000
+"""The same while members may have more to tell each other than is planned for: who
+has just come compares all of its boxes."""
 
 HEEDED: Final = 4
 """Slots within which what a node shows as its own step is in force: it is heard in the
@@ -124,18 +127,22 @@ def octave_step(octave: int) -> int:
     return max(0, (octave - 1) * STEPS_PER_OCTAVE - 1) if octave else LAST_STEP
 
 
-def round_octave(payload: int, peers: int) -> int:
+def round_octave(payload: int, peers: int, *, newcomers: bool = False) -> int:
     """
-    How fast a round need be: so that all its payload fits into a slot, and not much
-    faster, since every round goes on for two slots more.
+    How fast a round need be: so that its payload takes half a slot at most, and not
+    much faster, since every round goes on for some slots more.
 
     @param payload: planned, bytes on each link.
+    @param newcomers: somebody has just come.
     @return: the octave to keep to; 0: none.
     """
-    ease = min(AT_EASE, step_of(AT_EASE_IN_ALL / max(1, peers)))
+    if newcomers:
+        ease = step_of(WITH_NEWCOMERS / max(1, peers))
+    else:
+        ease = min(AT_EASE, step_of(AT_EASE_IN_ALL / max(1, peers)))
     for octave in range(1, LAST_OCTAVE + 1):
         step = octave_step(octave)
-        if step >= ease and slot_payload(step) >= payload:
+        if step >= ease and slot_payload(step) >= 2 * payload:
             return octave
     return 0
 

@@ -31,6 +31,9 @@ CALL_SLOTS: Final = 2
 """Slots between the boundary whose snapshots call a round and its start."""
 EXTRA_SLOTS: Final = 2
 """Slots that every round has over its computed length."""
+SHORT: Final = 8
+"""A round whose payload takes fewer slots has one more: until all know who has what,
+half a second passes that is in no proportion to its length."""
 STOP_AHEAD: Final = 3
 """Slots between the decision to give up and the stop: at least two whole ones,
 in which everybody hears of it."""
@@ -40,7 +43,7 @@ IN_DOUBT: Final = 16
 """Slots before a loss is noticed, in which nothing counts as having arrived: 2 s of
 silence, and as long again as requests of a member may have been open (5 s)."""
 ONCE_MORE: Final = 4
-"""Slots that are planned besides for what was in doubt: 2 s, as it takes at the
+"""Slots that a round for what was in doubt has besides: 2 s, as it takes at the
 beginning of a round until all know what they lack and what comes is what they asked
 for.  Without them such a round of a few seconds sometimes leaves something over."""
 JOIN_SLOTS: Final = 2
@@ -117,6 +120,7 @@ class Round:
     @ivar leader_heard: monotonic.
     @ivar sigma: what it was planned for, padded bytes; 0 if not known here.
     @ivar payload: planned, bytes per link; 0 if not known here.
+    @ivar extra: slots that it has over those for its payload.
     @ivar octave: so fast at most, as its leader says; 0: as fast as lines allow.
     @ivar prepared: its first frames are planned.
     @ivar started: it has started here.
@@ -138,6 +142,7 @@ class Round:
     leader_heard: float
     sigma: int = 0
     payload: int = 0
+    extra: int = EXTRA_SLOTS
     octave: int = 0
     prepared: bool = False
     started: bool = False
@@ -188,7 +193,7 @@ class Round:
 
     def count_down(self, slot: int, steps: Steps) -> None:
         """
-        The leader's decision when to stop: two slots after the one in which
+        The leader's decision when to stop: L{extra} slots after the one in which
         the planned payload is complete.
 
         @param slot: the current one; steps are known up to two slots ahead.
@@ -201,7 +206,8 @@ class Round:
             if full > slot + CALL_SLOTS:
                 return
             carried += slot_payload(steps.at(full))
-        self.stop_by(full + 1 + EXTRA_SLOTS, slot)
+        short = full + 1 - self.start_slot < SHORT
+        self.stop_by(full + 1 + self.extra + short, slot)
 
     def stop_by(self, stop_slot: int, slot: int) -> None:
         """
@@ -224,7 +230,10 @@ class Round:
 
     def had_time(self, sigma: int) -> bool:
         """In its last slot: whether it is as long as one that is planned for so many bytes."""
-        carried = self._passed - EXTRA_SLOTS * self._latest
+        # One that was planned for it counts, whether or not its leader knows of doubts;
+        # another only if it is as long as if it had been.
+        more = 0 if self.sigma >= sigma else ONCE_MORE
+        carried = self._passed - (EXTRA_SLOTS + more) * self._latest
         return carried >= link_payload(sigma, len(self.members) + 1)
 
     def doubtful(self, slot: int) -> int:
@@ -238,7 +247,7 @@ class Round:
         if not self.payload:
             return 0
         sure = max((p for s, p in self._before if s <= slot - IN_DOUBT), default=0)
-        left = max(0, self.payload - sure) + ONCE_MORE * self._latest
+        left = max(0, self.payload - sure)
         return math.ceil(self.sigma * left / self.payload)
 
     def expects_frames(self, heartbeat: Trailer, since: int) -> bool:

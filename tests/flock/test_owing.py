@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocknode.flock.ceremony import FOLLOW_UP, Agenda
+from flocknode.flock.ceremony import CALM, FOLLOW_UP, Agenda
 from flocknode.flock.interfaces import MemberId
 from flocknode.flock.link import Outgoing
 from flocknode.flock.members import Member
@@ -102,7 +102,21 @@ class OwingTests(SynchronousTestCase):
         self.owing.passed(a_round(slots + EXTRA_SLOTS))
         self.assertEqual(self.owing.most((B,)), 0)
 
-    def test_who_was_away_himself_forgets(self) -> None:
+    def test_who_was_away_himself_forgets_but_knows_that_there_may_be_doubts(self) -> None:
         self.owing.lost(member(52.0), a_round(), 106, 53.0)
-        self.owing.forget()
+        self.owing.returned(200)
         self.assertEqual(self.owing.most((A, B, C)), 0)
+        self.assertTrue(self.owing.doubts((B, C), 200 + CALM - 1))
+        self.assertFalse(self.owing.doubts((B, C), 200 + CALM))
+
+    def test_at_first_there_is_no_doubt(self) -> None:
+        self.assertFalse(self.owing.doubts((B, C), 1))
+
+    def test_after_a_loss_there_is_for_a_minute(self) -> None:
+        self.owing.lost(member(52.0), a_round(), 106, 53.0)
+        self.assertTrue(self.owing.doubts((C,), 106 + CALM - 1))
+        self.assertFalse(self.owing.doubts((C,), 106 + CALM))
+
+    def test_and_with_him_as_long_as_he_is_owed_something(self) -> None:
+        self.owing.lost(member(52.0), a_round(), 106, 53.0)
+        self.assertTrue(self.owing.doubts((B, C), 10_000))

@@ -54,22 +54,23 @@ class TableTests(SynchronousTestCase):
         self.assertLess(7 * 2 * rate.frames_per_slot(step), 1_000)
 
     @given(st.integers(1, 1 << 40), st.integers(1, 255))
-    def test_a_round_keeps_to_the_slowest_octave_that_carries_it_in_a_slot(
+    def test_a_round_keeps_to_the_slowest_octave_that_carries_it_in_half_a_slot(
         self, payload: int, peers: int
     ) -> None:
         octave = rate.round_octave(payload, peers)
         if octave:
             step = rate.octave_step(octave)
-            self.assertGreaterEqual(rate.slot_payload(step), payload)
+            self.assertGreaterEqual(rate.slot_payload(step), 2 * payload)
             slower = rate.octave_step(octave - 1) if octave > 1 else 0
             in_all = rate.rate(slower) * peers
             self.assertTrue(
                 octave == 1
-                or rate.slot_payload(slower) < payload
+                or rate.slot_payload(slower) < 2 * payload
                 or (slower < rate.AT_EASE and in_all < rate.AT_EASE_IN_ALL)
             )
         else:
-            self.assertLess(rate.slot_payload(rate.octave_step(rate.LAST_OCTAVE)), payload)
+            fastest = rate.octave_step(rate.LAST_OCTAVE)
+            self.assertLess(rate.slot_payload(fastest), 2 * payload)
 
     def test_a_small_round_of_three_has_small_frames(self) -> None:
         self.assertEqual(rate.octave_step(rate.round_octave(40_000, 2)), rate.AT_EASE)

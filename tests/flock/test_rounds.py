@@ -17,7 +17,7 @@ from flocknode.flock.interfaces import MemberId
 from flocknode.flock.link import Outgoing
 from flocknode.flock.members import Member, Set, Shown
 from flocknode.flock.rate import Steps, slot_payload
-from flocknode.flock.rounds import ONCE_MORE, Round, link_payload
+from flocknode.flock.rounds import EXTRA_SLOTS, ONCE_MORE, SHORT, Round, link_payload
 from flocknode.flock.status import Status
 from tests.flock.support import IDS
 
@@ -90,7 +90,7 @@ class LengthTests(SynchronousTestCase):
         self.assertEqual(link_payload(sigma, members), link_payload(padme.pad(sigma), members))
 
     @given(st.integers(1, 30), st.integers(0, 80))
-    def test_the_stop_is_two_slots_after_the_payload_is_complete(
+    def test_the_stop_is_two_slots_after_the_payload_is_complete_if_that_is_short_three(
         self, slots: int, step: int
     ) -> None:
         steps = Steps(step)
@@ -101,7 +101,7 @@ class LengthTests(SynchronousTestCase):
             shown = slot
             slot += 1
             current.enter(slot, steps)
-        self.assertEqual(current.stop_slot, 102 + slots + 2)
+        self.assertEqual(current.stop_slot, 102 + slots + EXTRA_SLOTS + (slots < SHORT))
         self.assertGreaterEqual(current.stop_slot - shown, 3)
 
     def test_the_steps_in_force_are_counted(self) -> None:
@@ -112,7 +112,8 @@ class LengthTests(SynchronousTestCase):
             current.enter(slot, steps)
             current.count_down(slot, steps)
         missing = slot_payload(40)
-        self.assertEqual(current.stop_slot, 102 + 1 + -(-missing // slot_payload(0)) + 2)
+        slots = 1 + -(-missing // slot_payload(0))
+        self.assertEqual(current.stop_slot, 102 + slots + EXTRA_SLOTS + (slots < SHORT))
 
     def test_the_lowest_stop_slot_counts(self) -> None:
         current = a_round()
@@ -126,6 +127,13 @@ class LengthTests(SynchronousTestCase):
             current.stop_by(stop, 105)
         self.assertIsNone(current.stop_slot)
 
+    def test_who_is_in_doubt_goes_on_for_some_slots_more(self) -> None:
+        for more in (0, ONCE_MORE):
+            current = a_round(payload=slot_payload(40))
+            current.extra += more
+            current.count_down(100, Steps(40))
+            self.assertEqual(current.stop_slot, 102 + 1 + EXTRA_SLOTS + 1 + more)
+
     def test_who_gives_up_leaves_two_whole_slots_to_hear_of_it(self) -> None:
         current = a_round()
         current.give_up(105)
@@ -138,19 +146,19 @@ class LengthTests(SynchronousTestCase):
 
     def test_what_had_its_time_long_before_a_loss_is_not_in_doubt(self) -> None:
         current = a_round(payload=40 * slot_payload(40), sigma=1000)
-        again, entered = 1000 * ONCE_MORE // 40, 101
+        entered = 101
         for slot, sure in ((117, 0), (118, 0), (119, 25), (130, 300)):
             for each in range(entered + 1, slot + 1):
                 current.enter(each, Steps(40))
             entered = slot
-            self.assertEqual(current.doubtful(slot), 1000 - sure + again)
+            self.assertEqual(current.doubtful(slot), 1000 - sure)
 
     def test_a_loss_in_the_first_seconds_leaves_all_in_doubt(self) -> None:
         current = a_round(payload=4 * slot_payload(40), sigma=1000)
         for slot in range(101, 107):
             current.enter(slot, Steps(40))
         current.give_up(106)
-        self.assertEqual((current.lost, current.owed), (True, 1000 + 1000 * ONCE_MORE // 4))
+        self.assertEqual((current.lost, current.owed), (True, 1000))
 
     def test_who_does_not_know_what_was_planned_does_not_know_what_is_in_doubt(self) -> None:
         current = a_round(payload=0, sigma=0)
