@@ -344,7 +344,8 @@ class Exchange:
         """
         What each member lacks, in bytes: content and index.  New changes, and
         hence an index with new changes in it, are not counted here.  Whoever
-        lacks nothing and has changed without a round is to be heard again.
+        lacks nothing and has changed without a round is to be heard again; one
+        that is on is just for that.
         """
         lacking = {}
         for peer in self._members:
@@ -355,7 +356,7 @@ class Exchange:
                     if sharing.counted == sharing.box.new_total:
                         size = max(size, min(COST * peer.behind(id), _MOST_INDEX))
                     total += size
-            if not total and self._levels.differs(peer.member):
+            if not total and not self._clock.running and self._levels.differs(peer.member):
                 total = COST
             lacking[peer.member] = total
         return lacking
