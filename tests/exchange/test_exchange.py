@@ -172,6 +172,12 @@ class Digests(ExchangeCase):
         self.wait(0.5)
         self.assertEqual(self.backlog(), 0)
 
+    def test_and_not_for_a_next_while_that_is_on(self) -> None:
+        self.exchange.digest(MEMBER, b"2" * 16)
+        self.start_round()
+        self.wait(0.5)
+        self.assertEqual(self.backlog(), 0)
+
     def test_what_it_shows_while_it_lacks_something_is_not_what_it_shows_when_level(self) -> None:
         self.box.put(b"a", b"x" * 1_000)
         self.start_round(self.box.new_total)
