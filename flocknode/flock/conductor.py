@@ -64,6 +64,7 @@ class Conductor:
         self.agenda = Agenda(random.followups)
         self.owing = Owing(self.agenda)
         self.rounds = self.unfinished = 0
+        self._judged = True
         self._me = settings.me
         self._quorum = max(2, settings.min_members)
         self._observer = observer
@@ -114,6 +115,9 @@ class Conductor:
         earlier, self._slot = self._slot, own.slot
         self._own[own.slot] = own
         self._own = {slot: self._own[slot] for slot in sorted(self._own)[-REMEMBERED:]}
+        if not self._judged:
+            self._judged = True
+            self.unfinished += bool(own.backlog or own.remaining)
         if appeared is not None:
             self.agenda.returned = appeared
             self.agenda.disturbed(own.slot)
@@ -376,9 +380,8 @@ class Conductor:
         if not current.started:
             return
         self.owing.stopped(current, self._stop_at(current), now)
-        own = self._own[max(self._own)]
         self.rounds += 1
-        self.unfinished += bool(own.backlog or own.remaining)
+        self._judged = False
         self._observer.round_stopped(self.last_started)
 
     def _halt(self) -> None:
