@@ -54,6 +54,14 @@ class Snapshot:
     digest: bytes
 
 
+def recent(slot: int, until: int) -> bool:
+    """
+    Whether what lasts a minute, until that slot, is not over yet.  If flock time is
+    another one now, the slot may be far ahead, and says nothing.
+    """
+    return slot < until < slot + 2 * CALM
+
+
 def complete(own: Snapshot, shown: Collection[Shown | None], deadline: float) -> bool:
     """
     Whether the others' snapshots of the same boundary are here, and agree.
@@ -100,6 +108,10 @@ class Agenda:
     def disturbed(self, slot: int) -> None:
         """A member has appeared or fallen silent."""
         self.calm_from = slot + CALM
+
+    def newcomers(self, slot: int) -> bool:
+        """Whether a round that this boundary calls may be one with newcomers."""
+        return recent(slot, self.calm_from)
 
     def lost(self, owed: int, now: float) -> None:
         """

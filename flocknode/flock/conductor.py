@@ -64,7 +64,7 @@ class Conductor:
         self.agenda = Agenda(random.followups)
         self.owing = Owing(self.agenda)
         self.rounds = self.unfinished = 0
-        self._judged = True
+        self._judged = True  # what the last one left over shows at the next boundary
         self._me = settings.me
         self._quorum = max(2, settings.min_members)
         self._observer = observer
@@ -80,8 +80,7 @@ class Conductor:
         self.counted = 0
         self.finished_at = 0
         self.last_started = 0
-        # The ids of the last rounds.
-        self._finished: deque[int] = deque(maxlen=REMEMBERED)
+        self._finished: deque[int] = deque(maxlen=REMEMBERED)  # the ids of the last rounds
         self._patience = Patience()
 
     @property
@@ -282,8 +281,7 @@ class Conductor:
         current.counted = own.new_total
         current.extra += ONCE_MORE * self.owing.doubts(current.members, round_id)
         if leading:
-            newcomers = round_id < self.agenda.calm_from
-            peers = len(current.members)
+            peers, newcomers = len(current.members), self.agenda.newcomers(round_id)
             self._keep_to(round_octave(current.payload, peers, newcomers=newcomers), current)
             current.count_down(self._slot, self._steps)
 
@@ -341,7 +339,8 @@ class Conductor:
             self._lose(current)
         if heartbeat.status in LEADING and (not current.leading or member.id < self._me):
             self._follow(current, now)
-            self._keep_to(trailer.octave, current)
+            if not current.started:
+                self._keep_to(trailer.octave, current)
 
     def _follow(self, current: Round, now: float) -> None:
         """Another leads this round."""

@@ -240,7 +240,8 @@ class Membership:
             if m.alive and time.agrees_with(m.estimate, shown=m.shows(self._me))
         ]
         self._leave_out(heard, slot)
-        heard = [m for m in heard if m.left_out <= slot]
+        # If flock time is another one now, the slot may be far ahead.
+        heard = [m for m in heard if not slot < m.left_out <= slot + LEFT_OUT]
         everyone = {self._me, *(m.id for m in heard)}
         chosen = everyone
         if self._apart >= APART:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from flocknode.flock.ceremony import CALM, Agenda
+from flocknode.flock.ceremony import CALM, Agenda, recent
 from flocknode.flock.interfaces import MemberId
 from flocknode.flock.members import Member
 from flocknode.flock.rounds import Round
@@ -44,7 +44,7 @@ class Owing:
         Whether a round of these members may be one for what was in doubt, which needs
         time more than room.
         """
-        return slot < self._doubtful_until or self.most(members) > 0
+        return recent(slot, self._doubtful_until) or self.most(members) > 0
 
     def passed(self, current: Round) -> None:
         """

@@ -234,6 +234,13 @@ class ContraryTests(SynchronousTestCase):
         self.slots(1, (C, D))
         self.assertEqual(self.circle.membership.current.members, (A, B, C))
 
+    def test_in_another_flock_time_it_is_not_left_out_for_years(self) -> None:
+        self.circle.slot = 1_000_000
+        self.slots(CONTRARY + 1, (C, D))
+        self.circle.slot = 10
+        self.slots(1, (A, B, C))
+        self.assertEqual(self.circle.membership.current.members, (A, B, C))
+
     def test_one_slot_of_agreement_is_enough(self) -> None:
         self.slots(CONTRARY - 1, (C, D))
         self.slots(1, (A, B, C))

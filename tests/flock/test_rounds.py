@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocknode.flock import padme
-from flocknode.flock.ceremony import Agenda, Snapshot, complete, outstanding
+from flocknode.flock.ceremony import CALM, Agenda, Snapshot, complete, outstanding
 from flocknode.flock.heartbeat import Heartbeat, Trailer
 from flocknode.flock.interfaces import MemberId
 from flocknode.flock.link import Outgoing
@@ -231,6 +231,17 @@ class AgendaTests(SynchronousTestCase):
         self.agenda.returned = 90
         self.agenda.started(90)
         self.assertFalse(self.agenda.waiting)
+
+    def test_for_a_minute_there_are_newcomers(self) -> None:
+        self.assertFalse(self.agenda.newcomers(90))
+        self.agenda.disturbed(90)
+        self.assertTrue(self.agenda.newcomers(90))
+        self.assertTrue(self.agenda.newcomers(90 + CALM - 1))
+        self.assertFalse(self.agenda.newcomers(90 + CALM))
+
+    def test_but_not_for_years_in_another_flock_time(self) -> None:
+        self.agenda.disturbed(1_000_000)
+        self.assertFalse(self.agenda.newcomers(90))
 
     def test_a_boundary_before_a_return_or_before_the_last_stop_calls_no_round(self) -> None:
         self.agenda.returned, self.agenda.earliest = 90, 80
