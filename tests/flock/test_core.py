@@ -268,6 +268,16 @@ class RespiteTests(SynchronousTestCase):
     def test_nothing_else_is_done_for_a_moment(self) -> None:
         self.assertGreaterEqual(min(self.rests(0.001)), 0.001 - 1e-9)
 
+    def test_frames_that_are_built_leave_on_time_all_the_same(self) -> None:
+        """Also in the moment after a heartbeat."""
+        world = World(3, make=partial(Flock, respite=0.001), uplink=UPLINK)
+        world.settle()
+        for number in range(8):
+            world.nodes[2].change(number, 2_000_000)
+            world.settle()
+        for node in world.nodes:
+            self.assertLess(max(node.flock.state.lateness_ms), 0.1)
+
     def test_without_it_frames_are_built_at_once(self) -> None:
         self.assertEqual(min(self.rests(0.0)), 0.0)
 
