@@ -290,8 +290,9 @@ class Flock:
         if sent:
             self._respite.begin(now)
         if self._respite.is_on(now):
-            due = min(due, self._conductor.due, self._respite.ends(self._shaper.due))
-            due = min(due, self._shaper.emits_at)
+            # What is built leaves on time; all else waits.
+            building = self._respite.ends(self._shaper.due)
+            due = min(due, self._conductor.due, building, self._shaper.emits_at)
         else:
             self._shaper.advance(now)
             if self._reporter.due(now):
