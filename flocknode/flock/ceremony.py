@@ -30,8 +30,9 @@ CALL_WITHIN: Final = 0.8
 FOLLOW_UP: Final = (1.0, 5.0)
 """Seconds after the stop of a round in which somebody was lost."""
 CALM: Final = 120
-"""Slots without a member that appears or falls silent, after which nobody is a newcomer
-any more (L{flocknode.flock.rate.round_octave}): a minute."""
+"""Slots, a minute: after so many without a member that appears or falls silent, nobody
+is a newcomer any more (L{flocknode.flock.rate.round_octave}); and after so many without
+a loss in a round, nothing is in doubt."""
 EXPIRY: Final = 10.0
 """Seconds after which one who does not lead forgets that a round was due."""
 
@@ -54,12 +55,12 @@ class Snapshot:
     digest: bytes
 
 
-def recent(slot: int, until: int) -> bool:
+def recent(since: int, slot: int) -> bool:
     """
-    Whether what lasts a minute, until that slot, is not over yet.  If flock time is
-    another one now, the slot may be far ahead, and says nothing.
+    Whether a minute has not passed since a slot.  If flock time is another one now, that
+    may be far ahead, and says nothing.
     """
-    return slot < until < slot + 2 * CALM
+    return abs(slot - since) < CALM
 
 
 def complete(own: Snapshot, shown: Collection[Shown | None], deadline: float) -> bool:
@@ -96,22 +97,22 @@ class Agenda:
 
     @ivar returned: the slot in which a member last (re)appeared.
     @ivar earliest: boundaries before this one call no round.
-    @ivar calm_from: who has come before this slot is no newcomer any more.
+    @ivar disturbed_at: the slot in which a member last appeared or fell silent.
     """
 
     random: random.Random
     returned: int | None = None
     earliest: int = 0
-    calm_from: int = 0
+    disturbed_at: int = -CALM
     _follow_up: tuple[float, int] | None = None
 
     def disturbed(self, slot: int) -> None:
         """A member has appeared or fallen silent."""
-        self.calm_from = slot + CALM
+        self.disturbed_at = slot
 
     def newcomers(self, slot: int) -> bool:
         """Whether a round that this boundary calls may be one with newcomers."""
-        return recent(slot, self.calm_from)
+        return recent(self.disturbed_at, slot)
 
     def lost(self, owed: int, now: float) -> None:
         """

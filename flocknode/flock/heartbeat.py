@@ -68,15 +68,15 @@ class Flags:
     @cvar PAUSED: takes no part in rounds for now.
     @cvar FORMING: this flock has only just come together out of single nodes,
         so that nobody in it is one who returns.
-    @cvar OCTAVE: so many bits on is the octave that the round keeps to, see
-        L{flocknode.flock.rate.octave_step}.
+    @cvar OCTAVE_SHIFT: so many bits on, four bits say the octave that the round keeps
+        to, see L{flocknode.flock.rate.octave_step}.
     """
 
     CONSTANT: Final = 1
     LEAVING: Final = 2
     PAUSED: Final = 4
     FORMING: Final = 8
-    OCTAVE: Final = 4
+    OCTAVE_SHIFT: Final = 4
 
 
 class Trailer(msgspec.Struct, frozen=True, gc=False):
@@ -84,9 +84,9 @@ class Trailer(msgspec.Struct, frozen=True, gc=False):
     What Flock 2 adds.  All but C{time_ms}, C{round_id} and C{stop_slot} are as
     of the boundary at which C{slot} began.
 
+    @ivar flags: see L{Flags}.
     @ivar slot: slots of 500 ms of flock time since 2020.
     @ivar time_ms: flock time of sending, ms since 1970, 48 bits.
-    @ivar flags: see L{Flags}.
     @ivar digest: 16 bytes; equal digests mean equal boxes.
     @ivar round_id: the boundary whose snapshots started the round; 0: none;
         L{ENDLESS}.
@@ -119,7 +119,7 @@ class Trailer(msgspec.Struct, frozen=True, gc=False):
     @property
     def octave(self) -> int:
         """That the sender's round keeps to; 0: none."""
-        return self.flags >> Flags.OCTAVE
+        return self.flags >> Flags.OCTAVE_SHIFT
 
 
 class Heartbeat(msgspec.Struct, frozen=True, gc=False):

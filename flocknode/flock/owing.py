@@ -27,7 +27,7 @@ class Owing:
         """@param agenda: of the rounds that follow a loss."""
         self._agenda = agenda
         self._owed: dict[MemberId, int] = {}
-        self._doubtful_until = 0
+        self._doubtful_since = -CALM
         self._last: Round | None = None
         self._stopped_at = -math.inf
 
@@ -44,7 +44,7 @@ class Owing:
         Whether a round of these members may be one for what was in doubt, which needs
         time more than room.
         """
-        return recent(slot, self._doubtful_until) or self.most(members) > 0
+        return recent(self._doubtful_since, slot) or self.most(members) > 0
 
     def passed(self, current: Round) -> None:
         """
@@ -80,7 +80,7 @@ class Owing:
     def returned(self, slot: int) -> None:
         """This node is the one who was away: it is the others who know what is owed."""
         self.forget()
-        self._doubtful_until = slot + CALM
+        self._doubtful_since = slot
 
     def forget(self) -> None:
         """There are no rounds any more."""
@@ -89,4 +89,4 @@ class Owing:
 
     def _owe(self, member: MemberId, size: int, slot: int) -> None:
         self._owed[member] = max(size, self._owed.get(member, 0))
-        self._doubtful_until = slot + CALM
+        self._doubtful_since = slot

@@ -123,7 +123,7 @@ class Pulse:
         @param step: in force two slots ahead.
         @param delivered: the step that all incoming links delivered.
         """
-        flags = current.octave << Flags.OCTAVE if current is not None else 0
+        flags = current.octave << Flags.OCTAVE_SHIFT if current is not None else 0
         if self._constant:
             flags |= Flags.CONSTANT
         if self._leaving:

@@ -3,9 +3,10 @@
 One round: how long it is, when it starts and when it stops.
 
 The length is fixed before the start: per link (1.2 + 0.02 N) Padmé(Σ) / (N - 1)
-bytes of payload, plus two slots.  The leader counts the payload of the slots by
-the steps in force and shows the stop slot three slots ahead or more.  Neither
-has anything to do with what is really sent.
+bytes of payload, plus two slots, or some more (L{Round.extra}, L{SHORT}).  The
+leader counts the payload of the slots by the steps in force and shows the stop
+slot three slots ahead or more.  Neither has anything to do with what is really
+sent.
 """
 
 from __future__ import annotations
@@ -194,7 +195,7 @@ class Round:
     def count_down(self, slot: int, steps: Steps) -> None:
         """
         The leader's decision when to stop: L{extra} slots after the one in which
-        the planned payload is complete.
+        the planned payload is complete, and one more if that is soon (L{SHORT}).
 
         @param slot: the current one; steps are known up to two slots ahead.
         """
