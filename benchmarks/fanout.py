@@ -66,12 +66,21 @@ class Run:
 class Spreading:
     """A flock in which files are spread, on shaped lines or on loopback."""
 
-    def __init__(self, top: Path, count: int, switch: Switch | None, bits: int) -> None:
-        """@param bits: of each uplink, per second."""
+    def __init__(
+        self, top: Path, count: int, switch: Switch | None, bits: int, constant: bool = False
+    ) -> None:
+        """
+        @param bits: of each uplink, per second.
+        @param constant: under constant cover, up to the whole uplink.
+        """
         if switch is not None:
             for node in range(count):
                 switch.shape(node, bits)
-        self.cluster = SwitchedCluster(top, count, switch, f"{bits // 1000} kbit/s")
+        uplink = f"{bits // 1000} kbit/s"
+        self.cluster = SwitchedCluster(top, count, switch, uplink)
+        if constant:
+            for node in range(count):
+                self.cluster.configure(node, uplink, "cover = constant", "cover_rate = 1 GiB/s")
         self.count = count
         self._number = 0
 
@@ -195,7 +204,7 @@ def measure(nodes: int, options: argparse.Namespace, top: Path) -> None:
         sys.exit("Nothing can be shaped here: no network namespaces.")
     flock: Spreading | None = None
     try:
-        flock = Spreading(top / f"flock{nodes}", nodes, switch, bits)
+        flock = Spreading(top / f"flock{nodes}", nodes, switch, bits, options.constant)
         payload = size / broadcast(switch, size, 1, plain=True)
         print(f"\n{nodes} nodes, {options.mebibytes} MiB, {bits / 1e6:g} Mbit/s a node:"
               f" U = {payload / 1e6:.3f} MB/s, S/U = {size / payload:.2f} s")  # fmt: skip
@@ -254,6 +263,9 @@ def main() -> None:
     parser.add_argument("--uplink", type=float, default=50.0, help="Mbit/s of each node")
     parser.add_argument(
         "--unshaped", type=float, metavar="Mbit/s", help="on loopback, with this as uplink"
+    )
+    parser.add_argument(
+        "--constant", action="store_true", help="under constant cover, not in rounds"
     )
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument(

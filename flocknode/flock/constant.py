@@ -137,9 +137,7 @@ class ConstantCover:
     def plan(self, slot: int) -> SlotPlan:
         """What a slot carries: the same, whatever is outstanding."""
         begin, end = self._time.boundary(slot), self._time.boundary(slot + 1)
-        return SlotPlan.at_step(
-            slot, begin + self._offset, end + self._offset, self._steps.at(slot)
-        )
+        return SlotPlan.at_step(slot, begin + self._offset, end + self._offset, self._steps)
 
     def _send_from(self, slot: int, now: float) -> None:
         self._sending = True

@@ -67,12 +67,13 @@ class Leading:
 
         @param alive: the members that it takes part with, sorted.
         """
+        trailers = [self._members[m].trailer for m in alive if m != self._me]
+        shown = [trailer for trailer in trailers if trailer is not None]
+        ceiling = min([self._steps.own, *(trailer.uplink for trailer in shown)])
+        self._steps.ceiling = ceiling
         if alive[0] != self._me:
             self._pace = None
             return
-        trailers = [self._members[m].trailer for m in alive[1:]]
-        shown = [trailer for trailer in trailers if trailer is not None]
-        ceiling = min([self._steps.own, *(trailer.uplink for trailer in shown)])
         pace = self._pace
         if pace is None:
             pace = self._pace = Pace(self._steps.paced(slot + 1))

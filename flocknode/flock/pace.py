@@ -18,6 +18,9 @@ and the least uplink.
  - After a while in which neither happens, one step more, to see.
  - A step that failed is not believed in again for four decisions, then eight, and
    so on up to 256; unless five steps more than that are measured.
+ - One that had held for long, and did not fail by much, may have met an accident: a
+   line that lost a packet, a processor that was busy elsewhere.  It is tried once
+   more soon.
 
 Pure.  Which frames are real plays no part in it.
 """
@@ -40,8 +43,17 @@ PATIENCE: Final = 8
 """Calm decisions after which one step more is tried unmeasured: on a line whose
 delays vary much, a burst seems to take longer than it does."""
 _MOST_REPORTS: Final = 8
+TRUSTED: Final = 8
+"""Calm decisions after which a step that fails may have met an accident."""
+ACCIDENT: Final = 8
+"""Steps less than that which such a thing makes of a slot at most."""
+SOON: Final = 2
+"""Decisions until it is tried again."""
 FALL: Final = 4
 """Steps below what arrived: what has piled up in queues meanwhile must drain."""
+DRAIN: Final = 4
+"""Slots in which queues drain that are full because an uplink is shared by more links
+than before.  It is known how much that is, so there is no L{FALL}."""
 BOLD: Final = 5
 """Steps more than the present one, or one that failed, of which one measurement is
 enough: the link is another one now."""
@@ -70,6 +82,8 @@ class Pace:
         self._calm = 0
         self._since_fall = FIRST_WAIT
         self._risen = True
+        # What failed by accident, as it seems.
+        self._trusted: int | None = None
 
     def report(self, slot: int, delivered: int) -> None:
         """
@@ -104,9 +118,10 @@ class Pace:
         room, self._room = self._room, 0
         if self.step == before < room:
             self._rise(room, self._before)
+        drain = DRAIN if self.step > ceiling else 0
         self.step = min(self.step, ceiling)
         if self.step != before:
-            self._counts_from = slot + 2
+            self._counts_from = slot + 2 + drain
             self._calm = 0
             self._reports.clear()
         return self.step
@@ -119,10 +134,16 @@ class Pace:
         self._since_fall += 1
         if self._calm >= HOLDS and self._failed is not None and self.step >= self._failed:
             self._failed = None
-        if self._calm >= PATIENCE:
+        if self._trusted is not None and self._since_fall >= SOON:
+            self.step = max(self.step, self._trusted)
+            self._trusted = self._failed = None
+            self._risen = True
+        elif self._calm >= PATIENCE:
             self._rise(self.step + 1, self.step + 1)
 
     def _fall(self, delivered: int) -> None:
+        accident = self._calm >= TRUSTED and delivered >= self.step - ACCIDENT
+        self._trusted = self.step if accident else None
         if self._risen or self._since_fall >= FIRST_WAIT:
             # Else the fall before was not deep enough, and this one is part of it.
             again = self.step == self._failed or self._since_fall <= 2 * self._wait

@@ -53,7 +53,8 @@ TOLERATED: Final = 32
 SLOT_SECONDS: Final = 0.5
 
 BURST_EVERY: Final = 8
-"""Each so many slots, counted by flock time, begin with a burst: four seconds."""
+"""Each so many slots, counted by flock time, begin with a burst: four seconds.  At the
+least uplink there are none."""
 BURST_SECONDS: Final = 0.11
 """In which the first half of such a slot's frames leaves: at a little more than
 twice the rate, so that a line with room for twice as much shows that.  A line
@@ -187,11 +188,12 @@ class Steps:
     @ivar cap: nothing faster is ever used, whatever an uplink carries.
     @ivar round_cap: nor in the round that is on; the flock's pace, which members
         show and remember, is not changed by this.
+    @ivar ceiling: the least uplink step that members show.
     """
 
     def __init__(self, own: int) -> None:
         """@param own: see L{own}."""
-        self.cap = self.round_cap = LAST_STEP
+        self.cap = self.round_cap = self.ceiling = LAST_STEP
         self._own = deque([own], maxlen=HEEDED)
         self._known: dict[int, int] = {}
         self._last = own
@@ -216,6 +218,14 @@ class Steps:
     def at(self, slot: int) -> int:
         """The step in force in a slot."""
         return min(self.paced(slot), self.round_cap)
+
+    def has_burst(self, slot: int) -> bool:
+        """
+        Whether the slot begins with a burst.  None is sent to find out what would not
+        be used: a line that is all but full would only lose frames by it.
+        """
+        step = self.at(slot)
+        return has_burst(slot) and step == self.paced(slot) and step < self.ceiling
 
     def paced(self, slot: int) -> int:
         """The flock's pace in a slot, or if it is not known, the last one before it."""

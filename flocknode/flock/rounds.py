@@ -176,7 +176,7 @@ class Round:
             slot,
             time.boundary(slot) + self.offset,
             time.boundary(slot + 1) + (self.stop_offset if last else self.offset),
-            steps.at(slot),
+            steps,
         )
 
     def stops_at(self, time: FlockTime) -> float:

@@ -31,10 +31,10 @@ from flocknode.flock.link import Built, Outgoing
 from flocknode.flock.rate import (
     BURST_SECONDS,
     SLOT_SECONDS,
+    Steps,
     burst_frames,
     frame_size,
     frames_per_slot,
-    has_burst,
 )
 
 TICKS: Final = 50
@@ -78,10 +78,11 @@ class SlotPlan:
         return max(-(-2 * self.frames // TICKS), -(-self.burst // BURST_TICKS))
 
     @classmethod
-    def at_step(cls, slot: int, start: float, end: float, step: int) -> SlotPlan:
-        """With what a rate step says."""
+    def at_step(cls, slot: int, start: float, end: float, steps: Steps) -> SlotPlan:
+        """With what the rate step says that is in force."""
+        step = steps.at(slot)
         frames = frames_per_slot(step)
-        burst = burst_frames(frames) if has_burst(slot) else 0
+        burst = burst_frames(frames) if steps.has_burst(slot) else 0
         return cls(slot, start, end, frames, frame_size(step), burst)
 
     def time(self, tick: int) -> float:

@@ -57,6 +57,14 @@ class PaceCase(SynchronousTestCase):
             self.in_force[self.slot + 2] = step
         return self.pace.step
 
+    def accident(self) -> int:
+        """Two slots in a row of which less arrives.  @return: what is decided then."""
+        for _ in range(2):
+            self.slot += 1
+            self.pace.report(self.slot - 2, self.in_force[self.slot - 2] - 6)
+            self.in_force[self.slot + 2] = self.pace.boundary(self.slot, True, self.ceiling)
+        return self.pace.step
+
     def report(self, slot: int, step: int) -> None:
         """Two members do, of whom one has room for everything."""
         self.pace.report(slot, min(step, self.link))
@@ -76,6 +84,15 @@ class Rising(PaceCase):
         self.ceiling = 62
         self.pace.boundary(self.slot, False, self.ceiling)
         self.assertEqual(self.pace.step, 62)
+
+    def test_what_piled_up_before_an_uplink_was_shared_by_more_says_nothing(self) -> None:
+        self.decide(20)
+        self.ceiling = 104
+        self.decide()
+        self.assertEqual(self.accident(), 104)
+        self.assertEqual(self.decide(3), 104)
+        self.accident()
+        self.assertLess(self.decide(), 104)
 
     def test_when_it_is_gone_the_rate_doubles_until_it_is_as_before(self) -> None:
         self.ceiling = 62
@@ -133,6 +150,24 @@ class Falling(PaceCase):
         self.link = LAST_STEP
         self.assertGreaterEqual(self.decide(7), CEILING - 2)
         self.assertEqual(self.decide(4), CEILING)
+
+    def test_what_had_held_for_long_is_tried_once_more_soon(self) -> None:
+        self.decide(20)
+        self.accident()
+        self.link = CEILING - 2  # so it cannot be measured
+        steps = [self.decide() for _ in range(5)]
+        self.assertLess(steps[0], CEILING)
+        self.assertIn(CEILING, steps[:4])
+        # That failed as well, and is not tried again for a while.
+        self.assertNotIn(CEILING, [self.decide() for _ in range(6)])
+
+    def test_accidents_cost_little(self) -> None:
+        self.link, self.optimism = CEILING, -4  # bursts show less
+        sent = []
+        for _ in range(30):
+            sent += [self.decide() for _ in range(25)]
+            self.accident()
+        self.assertGreater(sum(map(rate, sent)) / len(sent) / rate(CEILING), 0.96)
 
     def test_a_link_that_halves_is_followed_within_four_seconds_if_it_doubles_within_ten(
         self,

@@ -196,6 +196,23 @@ class StepsTests(SynchronousTestCase):
         self.steps.cap = rate.LAST_STEP
         self.assertEqual((self.steps.own, self.steps.at(7)), (40, 40))
 
+    def bursts(self) -> list[int]:
+        """Slots with one, of the next sixteen."""
+        return [slot for slot in range(16) if self.steps.has_burst(slot)]
+
+    def test_at_the_least_uplink_no_slot_has_a_burst(self) -> None:
+        self.assertEqual(self.bursts(), [0, 8])
+        self.steps.ceiling = 41
+        self.assertEqual(self.bursts(), [0, 8])
+        self.steps.ceiling = 40
+        self.assertEqual(self.bursts(), [])
+        self.steps.decide(8, 39)
+        self.assertEqual(self.bursts(), [8])
+
+    def test_a_round_at_ease_has_none(self) -> None:
+        self.steps.round_cap = 39
+        self.assertEqual(self.bursts(), [])
+
     def test_it_carries_on_when_the_past_is_forgotten(self) -> None:
         self.steps.decide(7, 20)
         self.steps.forget_before(100)
