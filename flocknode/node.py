@@ -239,6 +239,7 @@ class Node(MultiService):
             code=state.status,
             round_id=state.round_id,
             rate=int(rate(state.step)),
+            narrowest=self._narrowest(state.narrowest),
             rounds=state.rounds,
             unfinished=state.unfinished,
             filled=state.frames_filled / state.frames_sent if state.frames_sent else 0.0,
@@ -247,6 +248,11 @@ class Node(MultiService):
             content_received=exchange.content_received,
             last_error=self._last_error,
         )
+
+    def _narrowest(self, member: MemberId | None) -> str:
+        if member is None or not self._alive:
+            return ""
+        return self._addresses.get(member, "this node")
 
     def _is_spread(self, name: str) -> bool:
         return any(box.name == name and self._exchange.is_spread(box) for box in self.boxes)

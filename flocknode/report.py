@@ -150,10 +150,11 @@ def _flock(status: NodeStatus) -> RenderableType:
         f"crowd: a change hides among {status.crowd} nodes"
         if status.crowd > 1
         else "crowd: no other node is alive",
-        f"cover: all the time, {size(status.rate)}/s on each link"
+        "cover: all the time"
         if constant
         else f"rounds: {status.rounds} since the start, {status.unfinished} of them with something"
-        f" left over; link rate {size(status.rate)}/s",
+        " left over",
+        f"link rate: {size(status.rate)}/s{_bound(status)}",
     ]
     if status.rounds or constant:
         _mean, median, late, worst = status.lateness_ms
@@ -164,6 +165,14 @@ def _flock(status: NodeStatus) -> RenderableType:
     if status.round_id:
         lines.insert(1, f"round: {status.round_id}")
     return Group(*map(Text, lines), "")
+
+
+def _bound(status: NodeStatus) -> str:
+    """What keeps the rate from being greater, if that can be set."""
+    if not status.narrowest:
+        return ""
+    what = "cover_rate or uplink" if status.cover == "constant" else "uplink"
+    return f" (limit: {what} of {plain(status.narrowest)})"
 
 
 def _members(status: NodeStatus) -> RenderableType:

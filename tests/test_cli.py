@@ -305,10 +305,15 @@ class Report(SynchronousTestCase):
     def test_a_node_alone_is_told_that_it_is(self) -> None:
         self.assertIn("no other node is alive", self.shown(NodeStatus("1")))
 
+    def test_it_says_whose_uplink_is_the_limit(self) -> None:
+        self.assertNotIn("limit", self.shown(NodeStatus("1")))
+        found = self.shown(NodeStatus("1", rate=1 << 20, narrowest="this node"))
+        self.assertIn("link rate: 1.0 MiB/s (limit: uplink of this node)", found)
+
     def test_constant_cover_is_shown_with_its_rate(self) -> None:
         found = self.shown(NodeStatus("1", cover="constant", code=145, rate=1 << 17))
         self.assertIn("under constant cover (status 145)", found)
-        self.assertIn("all the time, 128.0 KiB/s on each link", found)
+        self.assertIn("cover: all the time\nlink rate: 128.0 KiB/s\n", found)
 
     def test_sizes(self) -> None:
         for count, text in [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 << 29, "1.5 GiB")]:

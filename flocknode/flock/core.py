@@ -154,6 +154,7 @@ class Flock:
             round_id=current.id if current is not None else 0,
             slot=self._slot,
             step=self._steps.at(self._slot),
+            narrowest=self._leading.narrowest(self._slot),
             alive=tuple(m.id for m in self._members.values() if m.alive),
             rounds=self._conductor.rounds,
             unfinished=self._conductor.unfinished,
@@ -163,10 +164,7 @@ class Flock:
         )
 
     def heartbeat_received(self, member: MemberId, message: bytes, now: float) -> None:
-        """
-        A heartbeat that the authenticated C{member} published.  What does not
-        parse is dropped.
-        """
+        """The authenticated C{member} published this; what does not parse is dropped."""
         sender = self._members.get(member)
         try:
             heartbeat = parse_heartbeat(message)

@@ -126,6 +126,8 @@ class FlockState:
     @ivar round_id: 0 outside rounds, and under constant cover.
     @ivar slot: current slot of flock time.
     @ivar step: rate step in force.
+    @ivar narrowest: whose uplink the flock's pace is bounded by; None if it is what
+        lines carry.
     @ivar alive: members heard within 2 s, this node not counted.
     @ivar rounds: rounds finished since the start, without constant cover.
     @ivar unfinished: rounds that ended with something left over.
@@ -139,6 +141,7 @@ class FlockState:
     round_id: int = 0
     slot: int = 0
     step: int = 0
+    narrowest: MemberId | None = None
     alive: tuple[MemberId, ...] = ()
     rounds: int = 0
     unfinished: int = 0

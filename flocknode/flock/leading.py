@@ -43,6 +43,11 @@ class Leading:
         self._members = members
         self._steps = steps
         self._pace: Pace | None = None
+        self._least = me
+
+    def narrowest(self, slot: int) -> MemberId | None:
+        """Who has the least uplink, if nothing but that keeps the flock from being faster."""
+        return self._least if self._steps.paced(slot) >= self._steps.ceiling else None
 
     def delivered(self, slot: int, current: Sending | None) -> int:
         """
@@ -67,10 +72,13 @@ class Leading:
 
         @param alive: the members that it takes part with, sorted.
         """
-        trailers = [self._members[m].trailer for m in alive if m != self._me]
-        shown = [trailer for trailer in trailers if trailer is not None]
-        ceiling = min([self._steps.own, *(trailer.uplink for trailer in shown)])
-        self._steps.ceiling = ceiling
+        trailers = {m: self._members[m].trailer for m in alive if m != self._me}
+        shown = [trailer for trailer in trailers.values() if trailer is not None]
+        uplinks = {m: trailer.uplink for m, trailer in trailers.items() if trailer is not None}
+        # If it is this node's as well as another's, this is the one to set first.
+        uplinks = {self._me: self._steps.own} | uplinks
+        self._least = min(uplinks, key=lambda member: uplinks[member])
+        ceiling = self._steps.ceiling = uplinks[self._least]
         if alive[0] != self._me:
             self._pace = None
             return

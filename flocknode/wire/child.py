@@ -293,6 +293,7 @@ def _flock_state(state: State) -> FlockState:
         round_id=state.round_id,
         slot=state.slot,
         step=state.step,
+        narrowest=None if state.narrowest is None else MemberId(state.narrowest),
         alive=tuple(map(MemberId, state.alive)),
         rounds=state.rounds,
         unfinished=state.unfinished,

@@ -140,6 +140,7 @@ class State(msgspec.Struct, frozen=True, array_like=True, tag=24):
     round_id: Natural
     slot: Natural
     step: Natural
+    narrowest: Id | None
     alive: tuple[Id, ...]
     rounds: Natural
     unfinished: Natural

@@ -107,6 +107,7 @@ class Teller:
                     round_id=state.round_id,
                     slot=state.slot,
                     step=state.step,
+                    narrowest=state.narrowest,
                     alive=state.alive,
                     rounds=state.rounds,
                     unfinished=state.unfinished,

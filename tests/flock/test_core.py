@@ -141,6 +141,8 @@ class RoundTests(SynchronousTestCase):
     def test_the_rate_is_that_of_the_slowest_uplink(self) -> None:
         world = self.settled(uplink=lambda index: (4_000_000, 300_000, 1_000_000)[index])
         self.assertEqual({n.flock.state.step for n in world.nodes}, {uplink_step(300_000, 2)})
+        slowest = world.ids[1]
+        self.assertEqual({n.flock.state.narrowest for n in world.nodes}, {slowest})
         for node in world.nodes:
             # At that no slot begins with a burst, whoever sends it.
             self.assertEqual(node.flock._steps.ceiling, uplink_step(300_000, 2))

@@ -111,3 +111,13 @@ class LeadingTests(SynchronousTestCase):
 
     def test_nor_by_what_they_said_of_another_slot(self) -> None:
         self.assertEqual(self.decided(56, 56, BURST - 1), 40)
+
+    def test_whose_uplink_is_the_limit_if_any_is(self) -> None:
+        for anna, bert, least in ((80, 90, ME), (60, 50, BERT), (90, 70, BERT), (90, 90, ME)):
+            for member, uplink in ((ANNA, anna), (BERT, bert)):
+                self.members[member].trailer = msgspec.structs.replace(TRAILER, uplink=uplink)
+            for alive in ((ANNA, BERT, ME), (ME, ANNA, BERT)):
+                self.leading.boundary(BURST, alive, None)
+                self.assertEqual(self.leading.narrowest(BURST), least)
+        self.steps.decide(BURST + 9, 40)
+        self.assertIsNone(self.leading.narrowest(BURST + 9))

@@ -173,7 +173,12 @@ class WireProcessTests(SynchronousTestCase):
     def test_what_the_process_tells_is_observed(self) -> None:
         late = (1.0, 1.0, 1.5, 2.0)
         state = FlockState(
-            status=114, constant=True, alive=(ANNA,), lateness_ms=late, frames_sent=7
+            status=114,
+            constant=True,
+            narrowest=ANNA,
+            alive=(ANNA,),
+            lateness_ms=late,
+            frames_sent=7,
         )
         process = self._start()
         process.tell(
@@ -190,6 +195,7 @@ class WireProcessTests(SynchronousTestCase):
                 round_id=0,
                 slot=0,
                 step=0,
+                narrowest=ANNA,
                 alive=(ANNA,),
                 rounds=0,
                 unfinished=0,

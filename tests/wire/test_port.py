@@ -76,6 +76,7 @@ to_node = st.one_of(
         round_id=numbers,
         slot=numbers,
         step=numbers,
+        narrowest=st.none() | ids,
         alive=st.lists(ids, max_size=3).map(tuple),
         rounds=numbers,
         unfinished=numbers,

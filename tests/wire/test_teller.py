@@ -84,15 +84,16 @@ class TellerTests(SynchronousTestCase):
         self.teller.round_stopped(3)
         self.teller.reset(ANNA)
         self.teller.lost(ANNA)
-        self.teller.state(FlockState(status=114, alive=(BERT,), lateness_ms=(0.5, 0.4, 1.0, 2.0)))
+        late = (0.5, 0.4, 1.0, 2.0)
+        self.teller.state(FlockState(114, narrowest=ANNA, alive=(BERT,), lateness_ms=late))
         *events, state = self._told()
         self.assertEqual(
             events,
             [Alive(ANNA, 7), RoundStarted(3, 100, 200), RoundStopped(3), Reset(ANNA), Lost(ANNA)],
         )
         self.assertIsInstance(state, State)
-        self.assertEqual((state.status, state.alive), (114, (BERT,)))
-        self.assertEqual(state.lateness_ms, (0.5, 0.4, 1.0, 2.0))
+        self.assertEqual((state.status, state.narrowest, state.alive), (114, ANNA, (BERT,)))
+        self.assertEqual(state.lateness_ms, late)
 
     def test_the_bytes_of_a_turn_go_as_one_message_for_each_link(self) -> None:
         for data in (b"one ", b"two ", b"three"):
