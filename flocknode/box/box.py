@@ -109,6 +109,7 @@ class Box(Service):
         self._reader = Reader(reactor, f"read {name}", reading)
         self.public = PublicBox(reactor, name, reading, self._core, self._ask)
         surveyor = self._surveyor = Surveyor(reactor, self._scanning, reading, self._deliver)
+        surveyor.rested = self._rested
         self._checking = Checking(
             reactor, f"check {name}", reading, self._core.distrust, self._ask, surveyor=surveyor
         )
@@ -180,6 +181,11 @@ class Box(Service):
     def new_total(self) -> int:
         """Bytes of all local changes since the start, C{size + 256} each."""
         return self._mirror.new_total
+
+    @property
+    def surveying(self) -> bool:
+        """May there be more local changes in a moment?"""
+        return self._presence.surveying
 
     @property
     def digest(self) -> bytes:
@@ -371,6 +377,10 @@ class Box(Service):
         if self._mirror.numbers.withheld and joined:
             self._timers.later("release", CALM, self._do, self._core.release, again=True)
         return joined
+
+    def _rested(self) -> None:
+        if self.listener is not None and not self.surveying:
+            self.listener.measured(self)
 
     def _deliver(self, site: Site, sighting: Sighting) -> Deferred[None]:
         taken = self._ask(self._core.observe, site, sighting)

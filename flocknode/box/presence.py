@@ -109,6 +109,11 @@ class Presence:
             self._begin(site)
 
     @property
+    def surveying(self) -> bool:
+        """Is something being looked at in it, or soon to be?"""
+        return self._surveyor.busy or self._settler.waiting
+
+    @property
     def watching(self) -> tuple[str, str]:
         """How it is watched, and why not better; empty while it is not."""
         watcher = self._watcher

@@ -150,4 +150,4 @@ class BoxListener(Protocol):
         """
 
     def measured(self, box: object) -> None:
-        """C{new_total}, C{lacking()} or C{digest} may have changed."""
+        """C{new_total}, C{lacking()}, C{digest} or C{surveying} may have changed."""

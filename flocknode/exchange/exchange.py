@@ -335,6 +335,7 @@ class Exchange:
             self._backlog.most(lacking),
             missing,
             (digest % (1 << 8 * _DIGEST_SIZE)).to_bytes(_DIGEST_SIZE, "big"),
+            more=any(sharing.box.surveying for sharing in self._boxes.values()),
         )
 
     def _missing(self) -> int:

@@ -41,6 +41,7 @@ class SharedBox(Protocol):
         L{BoxListener.advanced} follows each change.
     @ivar highest: the highest committed number.
     @ivar new_total: bytes of local changes since the process started.
+    @ivar surveying: there may be more local changes in a moment.
     @ivar digest: 16 bytes of all entries.
     @ivar is_elsewhere: some member has ever shown that it has it, too.
     """
@@ -58,6 +59,9 @@ class SharedBox(Protocol):
 
     @property
     def new_total(self) -> int: ...
+
+    @property
+    def surveying(self) -> bool: ...
 
     @property
     def digest(self) -> bytes: ...

@@ -14,6 +14,11 @@ import attrs
 _PAUSE: Final = 0.1
 """Seconds between two offers that differ only in how much is left to do."""
 
+_HOLD: Final = 0.5
+"""Seconds for which changes wait for more that is being looked at: a folder with many
+files is one round's news then, and not that of two.  Nobody waits longer for a file that
+is written to all the time."""
+
 _REMEMBERED: Final = 4_096
 """Offers that a round may still refer to; with more, the oldest are merged
 into the next (their changes are counted with it)."""
@@ -49,6 +54,7 @@ class Offers:
         self._told: Offer | None = None
         self._told_at = 0.0
         self._due: Offer | None = None
+        self._held_since: float | None = None
         self._sums: deque[tuple[int, dict[bytes, int]]] = deque()
         self._removed = 0
 
@@ -57,16 +63,28 @@ class Offers:
         self._removed += total
 
     def update(
-        self, totals: dict[bytes, int], backlog: int, remaining: int, digest: bytes
+        self,
+        totals: dict[bytes, int],
+        backlog: int,
+        remaining: int,
+        digest: bytes,
+        *,
+        more: bool = False,
     ) -> None:
         """
         This is how it is now.
 
         @param totals: C{new_total} by box id.
+        @param more: there may be more changes in a moment; call it again then.
         """
         offer = Offer(self._removed + sum(totals.values()), backlog, remaining, digest)
         self._due = None
         told = self._told
+        if more and told is not None and offer.new_total > told.new_total and self._holds():
+            # The digest would say that there is news.
+            offer = attrs.evolve(offer, new_total=told.new_total, digest=told.digest)
+        else:
+            self._held_since = None
         if offer == told:
             return
         if (
@@ -96,6 +114,12 @@ class Offers:
         while self._sums and self._sums[0][0] <= total:
             found = self._sums.popleft()[1]
         return found
+
+    def _holds(self) -> bool:
+        """Whether new changes are to wait any longer."""
+        if self._held_since is None:
+            self._held_since = self._now()
+        return self._now() - self._held_since < _HOLD
 
     def _tell(self, offer: Offer, totals: dict[bytes, int] | None) -> None:
         if totals is not None and (self._told is None or offer.new_total != self._told.new_total):

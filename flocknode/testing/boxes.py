@@ -64,7 +64,7 @@ class MemoryBox:
         self.id: bytes = blake3(
             name.encode(), derive_key_context="flocknode 2026 box id"
         ).digest(length=16)
-        self.broken = False
+        self.broken = self.surveying = False
         self._random = random or _unseeded()
         self._later = later
         self._listener: BoxListener | None = None

@@ -220,6 +220,26 @@ class BoxTests(BoxTestCase):
         self.assertEqual(a.acknowledged_by(holder(b)), a.highest)
         self.assertEqual(b.stored(holder(a)), (a.index_id, a.highest))
 
+    async def test_it_says_whether_there_may_be_more_changes_and_when_not_any_more(self) -> None:
+        seen: list[tuple[int, bool]] = []
+
+        class Looking(Recorder):
+            """Looks at the box when it is told."""
+
+            def measured(self, box: object) -> None:
+                assert isinstance(box, Box)
+                seen.append((box.new_total, box.surveying))
+
+        a = await self.made("a")
+        await until(lambda: not a.surveying)
+        a.listener = Looking()
+        with open(self.path(a, "file"), "wb") as file:
+            file.write(b"content")
+            file.flush()
+            await until(lambda: a.surveying, "it has heard of it")
+        await until(lambda: seen and seen[-1] == (7 + COST, False), "no more is to come")
+        self.assertIn((7 + COST, True), seen)
+
     async def test_the_listener_is_told_in_order(self) -> None:
         a, b = await self.made("a"), await self.made("b")
         self.put(a, "file", b"content")

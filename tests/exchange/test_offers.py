@@ -25,9 +25,17 @@ class Offering(SynchronousTestCase):
         self.told: list[tuple[int, int, int, bytes]] = []
         self.offers = Offers(lambda *offer: self.told.append(offer), self.clock.seconds)
 
-    def update(self, backlog: int = 0, remaining: int = 0, digest: bytes = D, **new: int) -> None:
+    def update(
+        self,
+        backlog: int = 0,
+        remaining: int = 0,
+        digest: bytes = D,
+        more: bool = False,
+        **new: int,
+    ) -> None:
         """It is like this now."""
-        self.offers.update({A: new.get("a", 0), B: new.get("b", 0)}, backlog, remaining, digest)
+        totals = {A: new.get("a", 0), B: new.get("b", 0)}
+        self.offers.update(totals, backlog, remaining, digest, more=more)
 
     def test_the_sum_of_all_boxes_is_offered(self) -> None:
         self.update(a=3, b=4, backlog=5, remaining=6)
@@ -44,6 +52,32 @@ class Offering(SynchronousTestCase):
         self.update(a=1)
         self.update(a=1, digest=E)
         self.assertEqual(len(self.told), 3)
+
+    def test_they_wait_while_more_is_being_looked_at(self) -> None:
+        self.update(a=1)
+        for size in range(2, 10):
+            self.update(a=size, digest=E, more=True)
+            self.clock.advance(0.05)
+        self.assertEqual(self.told, [(1, 0, 0, D)])
+        self.assertEqual(self.offers.counted(9), {A: 1, B: 0})
+        self.update(a=9, digest=E)
+        self.assertEqual(self.told[1:], [(9, 0, 0, E)])
+        self.assertEqual(self.offers.counted(9), {A: 9, B: 0})
+
+    def test_but_not_for_long_and_nothing_else_waits(self) -> None:
+        self.update()
+        for size in range(40):
+            self.update(a=1 + size, backlog=5, more=True)
+            self.clock.advance(0.05)
+        totals = [told[0] for told in self.told]
+        self.assertEqual(self.told[1], (0, 5, 0, D))
+        self.assertEqual(totals, sorted(totals))
+        self.assertTrue(4 <= len(set(totals)) <= 6, totals)
+        # What came from others is no news.
+        self.update(a=40)
+        self.update(a=40, digest=E, more=True)
+        self.update(a=40, digest=D, more=True)
+        self.assertEqual([told[3] for told in self.told[-2:]], [E, D])
 
     def test_so_is_the_first_byte_left_to_do_and_the_last(self) -> None:
         self.update()

@@ -47,6 +47,11 @@ class Settler:
         self._heap: list[tuple[float, Path]] = []
         self._timer: IDelayedCall | None = None
 
+    @property
+    def waiting(self) -> bool:
+        """Has something happened that has not settled yet?"""
+        return bool(self._due)
+
     def event(self, path: Path, closed: bool = False) -> None:
         """
         Something happened at C{path}.

@@ -55,6 +55,7 @@ class Surveyor:
     @ivar entering: told of each directory before it is listed, see
         L{flocknode.box.survey.hashing.Scanner}.
     @ivar site: the folder, while it is there.
+    @ivar rested: told when what was to be looked at has been.
     @ivar failed: told when the index turns out to be damaged.
     @ivar scanned: paths compared by the scan of the whole folder so far.
     """
@@ -69,6 +70,7 @@ class Surveyor:
         deliver: Callable[[Site, Sighting], Deferred[None]],
     ) -> None:
         self.entering: Callable[[Path, int], None] | None = None
+        self.rested: Callable[[], None] | None = None
         self.failed: Callable[[Failure], None] | None = None
         self.scanned = 0
         self._reactor = reactor
@@ -111,6 +113,11 @@ class Surveyor:
             waiting: Deferred[None] = Deferred()
             self._busy.chainDeferred(waiting)
             await waiting
+
+    @property
+    def busy(self) -> bool:
+        """Is anything being looked at?"""
+        return self._busy is not None
 
     def scan(self) -> Deferred[None]:
         """
@@ -182,6 +189,8 @@ class Surveyor:
         for scan in scans:
             scan.callback(None)
         self._next()
+        if self._busy is None and self.rested is not None:
+            self.rested()
 
     def _later(
         self,

@@ -38,7 +38,9 @@ class SettlerTests(SynchronousTestCase):
     def test_aClosedFileSettlesSoon(self) -> None:
         self.settler.event(A)
         self.settler.event(A, closed=True)
+        self.assertTrue(self.settler.waiting)
         self.assertSettlesAfter(AFTER_CLOSE, A)
+        self.assertFalse(self.settler.waiting)
 
     def test_anythingElseSettlesAfterQuiet(self) -> None:
         self.settler.event(A)
