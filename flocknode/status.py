@@ -68,8 +68,8 @@ class NodeStatus:
     @ivar code: Flock status code shown in the heartbeats.
     @ivar round_id: 0 when no round is on, and under constant cover.
     @ivar rate: bytes per second and link in force.
-    @ivar narrowest: whose C{uplink} the rate is bounded by: an address, C{"this node"},
-        or empty: it is what the network carries.
+    @ivar narrowest: whose C{uplink} (or cover rate, under constant cover) the rate is
+        bounded by: an address, C{"this node"}, or empty: it is what the network carries.
     @ivar filled: share (0 to 1) of frames sent that carried something.
     @ivar lateness_ms: of emission: mean, median, 99th percentile, worst.
     @ivar content_sent: bytes of content sent in pieces since the start, and

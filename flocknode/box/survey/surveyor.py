@@ -55,7 +55,7 @@ class Surveyor:
     @ivar entering: told of each directory before it is listed, see
         L{flocknode.box.survey.hashing.Scanner}.
     @ivar site: the folder, while it is there.
-    @ivar rested: told when what was to be looked at has been.
+    @ivar rested: called when all that was to be looked at has been.
     @ivar failed: told when the index turns out to be damaged.
     @ivar scanned: paths compared by the scan of the whole folder so far.
     """
