@@ -68,15 +68,15 @@ class Leading:
 
     def boundary(self, slot: int, alive: Sequence[MemberId], current: Sending | None) -> None:
         """
-        A slot has begun: decide, if this node leads.
+        A slot has begun: see what the least uplink is and, if this node leads, decide.
 
         @param alive: the members that it takes part with, sorted.
         """
-        trailers = {m: self._members[m].trailer for m in alive if m != self._me}
-        shown = [trailer for trailer in trailers.values() if trailer is not None]
-        uplinks = {m: trailer.uplink for m, trailer in trailers.items() if trailer is not None}
-        # If it is this node's as well as another's, this is the one to set first.
-        uplinks = {self._me: self._steps.own} | uplinks
+        others = {m: self._members[m].trailer for m in alive if m != self._me}
+        trailers = {m: trailer for m, trailer in others.items() if trailer is not None}
+        # This node's comes first: if another's is as small, this is the one to set.
+        uplinks = {self._me: self._steps.own}
+        uplinks.update((m, trailer.uplink) for m, trailer in trailers.items())
         self._least = min(uplinks, key=lambda member: uplinks[member])
         ceiling = self._steps.ceiling = uplinks[self._least]
         if alive[0] != self._me:
@@ -85,6 +85,7 @@ class Leading:
         pace = self._pace
         if pace is None:
             pace = self._pace = Pace(self._steps.paced(slot + 1))
+        shown = list(trailers.values())
         own = self.delivered(slot - 2, current)
         reports = [(slot - 2, own), *((t.slot - 1, t.delivered) for t in shown)]
         # What is said of another round may be what that kept to.

@@ -10,11 +10,12 @@ and the least uplink.
    Of each slot the least report counts, and of the slots the second least: one
    slot alone is a process that stood still, or a member that vanished, and says
    nothing of the links.
- - Up: each eighth slot begins with a burst, the same number of frames as ever but
-   half of them at twice the rate.  How quickly those arrive says what the link
-   would carry, up to twice the step in force, without anything being sent too
-   much.  If every member has said so, the least of that is the next step; at once
-   if it is much more than the present one, else if the burst before said so, too.
+ - Up: below the least uplink each eighth slot begins with a burst, the same number
+   of frames as ever but half of them at twice the rate.  How quickly those arrive
+   says what the link would carry, up to twice the step in force, without anything
+   being sent too much.  If every member has said so, the least of that is the next
+   step; at once if it is much more than the present one, else if the burst before
+   said so, too.
  - After a while in which neither happens, one step more, to see.
  - A step that failed is not believed in again for four decisions, then eight, and
    so on up to 256; unless five steps more than that are measured.
@@ -46,7 +47,7 @@ _MOST_REPORTS: Final = 8
 TRUSTED: Final = 8
 """Calm decisions after which a step that fails may have met an accident."""
 ACCIDENT: Final = 8
-"""Steps less than that which such a thing makes of a slot at most."""
+"""Steps, half an octave: if less than that arrived, it was none."""
 SOON: Final = 2
 """Decisions until it is tried again."""
 FALL: Final = 4

@@ -224,8 +224,8 @@ class Steps:
         Whether the slot begins with a burst.  None is sent to find out what would not
         be used: a line that is all but full would only lose frames by it.
         """
-        step = self.at(slot)
-        return has_burst(slot) and step == self.paced(slot) and step < self.ceiling
+        pace = self.paced(slot)
+        return has_burst(slot) and pace <= self.round_cap and pace < self.ceiling
 
     def paced(self, slot: int) -> int:
         """The flock's pace in a slot, or if it is not known, the last one before it."""

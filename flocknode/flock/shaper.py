@@ -3,8 +3,9 @@
 The shaper: when a frame leaves, and how large it is.
 
 A slot has 50 ticks.  On each link a fixed number of frames leaves in a slot,
-spread evenly over the ticks; in each eighth slot half of them over the first
-twelve, so that the other end can measure what the link would carry
+spread evenly over the ticks; in some slots
+(L{Steps.has_burst<flocknode.flock.rate.Steps.has_burst>}) half of them over the first
+eleven, so that the other end can measure what the link would carry
 (L{flocknode.flock.pace}).  Within a tick the links are in an order drawn
 anew, and each tick comes later by chance (L{DITHER}, L{DITHER_AT_FIRST}).
 Number, times and sizes come from the slot's plan and from chance.  The queues
